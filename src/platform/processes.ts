@@ -1,0 +1,68 @@
+/** External programs, run without a shell, with errors that say what to install. */
+import { execa } from 'execa';
+import type { Readable } from 'node:stream';
+import { TreewrightError, systemErrorCode } from '../core/errors.ts';
+
+/** The Debian package of each program treewright calls, for the hint when it is missing. */
+const PACKAGE_OF: Readonly<Record<string, string>> = {
+  xz: 'xz-utils',
+  zstd: 'zstd',
+  bzip2: 'bzip2',
+  gzip: 'gzip',
+};
+
+function toolError(program: string, args: readonly string[], error: unknown): TreewrightError {
+  if (systemErrorCode(error) === 'ENOENT') {
+    return new TreewrightError(
+      'tool/missing',
+      `the program "${program}" is needed but not on PATH; install ${PACKAGE_OF[program] ?? program}`,
+      { cause: error, data: { program } },
+    );
+  }
+  const stderr =
+    typeof error === 'object' && error !== null && 'stderr' in error && typeof error.stderr === 'string'
+      ? error.stderr.trim().split('\n').slice(-3).join('; ')
+      : '';
+  return new TreewrightError(
+    'tool/failed',
+    `"${program} ${args.join(' ')}" failed${stderr === '' ? '' : `: ${stderr}`}`,
+    { cause: error, data: { program } },
+  );
+}
+
+/** Sends `input` through a filter program such as `xz -d -c` and returns what it prints. */
+export async function filterBytes(
+  program: string,
+  args: readonly string[],
+  input: Uint8Array,
+): Promise<Uint8Array> {
+  try {
+    const result = await execa(program, args, { input, encoding: 'buffer', stripFinalNewline: false });
+    return result.stdout;
+  } catch (error) {
+    throw toolError(program, args, error);
+  }
+}
+
+/** Streams `input` through a filter program; the stream ends with an error when the program fails. */
+export async function* filterStream(
+  program: string,
+  args: readonly string[],
+  input: Readable,
+): AsyncGenerator<Uint8Array> {
+  const child = execa(program, args, { input, buffer: { stdout: false }, encoding: 'buffer' });
+  const failure = child.then(
+    () => undefined,
+    (error: unknown) => toolError(program, args, error),
+  );
+  let ended = false;
+  try {
+    for await (const chunk of child.stdout) yield chunk as Uint8Array;
+    ended = true;
+  } finally {
+    // A consumer that stops early leaves the program writing to nobody.
+    if (!ended) child.kill();
+  }
+  const error = await failure;
+  if (error !== undefined) throw error;
+}
