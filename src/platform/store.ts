@@ -1,0 +1,144 @@
+/**
+ * The read side of a release: files below one location, on disk or behind HTTP(S), addressed by relative path.
+ * Whoever verifies a release cannot tell the two apart.
+ */
+import { createReadStream } from 'node:fs';
+import { open, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { TreewrightError, systemErrorCode } from '../core/errors.ts';
+
+export interface ByteStore {
+  /** Directory or URL, for messages. */
+  readonly location: string;
+  /** The whole file, or undefined when it is absent. Throws `input/too-large` beyond `limit` bytes. */
+  read(path: string, limit: number): Promise<Uint8Array | undefined>;
+  /** The file in chunks, or undefined when it is absent. */
+  stream(path: string): Promise<AsyncIterable<Uint8Array> | undefined>;
+}
+
+/** No answer for this long is a failure, in milliseconds. */
+const HTTP_TIMEOUT = 30_000;
+
+/** Attempts for one HTTP request before a network failure is reported. */
+const HTTP_ATTEMPTS = 3;
+
+function tooLarge(location: string, path: string, limit: number): TreewrightError {
+  return new TreewrightError(
+    'input/too-large',
+    `${join(location, path)} is larger than the ${limit} bytes allowed`,
+    {
+      data: { path, limit },
+    },
+  );
+}
+
+/** Refuses what would leave the location: paths come from metadata that may be hostile. */
+function checkRelative(path: string): void {
+  if (path.startsWith('/') || path.split('/').some((part) => part === '..' || part === '.' || part === '')) {
+    throw new TreewrightError(
+      'trust/bad-path',
+      `refusing the path ${JSON.stringify(path)}: it is not a plain relative path`,
+    );
+  }
+}
+
+/** A store over a local directory or an `http:`/`https:` URL. */
+export function openStore(pathOrUrl: string): ByteStore {
+  return /^https?:\/\//.test(pathOrUrl)
+    ? httpStore(pathOrUrl.replace(/\/+$/, ''))
+    : directoryStore(pathOrUrl);
+}
+
+/** The part of a store below `prefix`. */
+export function subStore(store: ByteStore, prefix: string): ByteStore {
+  return {
+    location: `${store.location}/${prefix}`,
+    read: (path, limit) => store.read(`${prefix}/${path}`, limit),
+    stream: (path) => store.stream(`${prefix}/${path}`),
+  };
+}
+
+function directoryStore(root: string): ByteStore {
+  return {
+    location: root,
+    read: async (path, limit) => {
+      checkRelative(path);
+      try {
+        const handle = await open(join(root, path), 'r');
+        try {
+          const { size } = await handle.stat();
+          if (size > limit) throw tooLarge(root, path, limit);
+          return await handle.readFile();
+        } finally {
+          await handle.close();
+        }
+      } catch (error) {
+        if (isAbsent(error)) return undefined;
+        throw error;
+      }
+    },
+    stream: async (path) => {
+      checkRelative(path);
+      const file = join(root, path);
+      try {
+        if (!(await stat(file)).isFile()) return undefined;
+      } catch (error) {
+        if (isAbsent(error)) return undefined;
+        throw error;
+      }
+      return createReadStream(file, { highWaterMark: 1 << 18 }) as AsyncIterable<Uint8Array>;
+    },
+  };
+}
+
+function isAbsent(error: unknown): boolean {
+  const code = systemErrorCode(error);
+  return code === 'ENOENT' || code === 'ENOTDIR' || code === 'EISDIR';
+}
+
+function httpStore(base: string): ByteStore {
+  const request = async (path: string): Promise<Response | undefined> => {
+    checkRelative(path);
+    const url = `${base}/${path.split('/').map(encodeURIComponent).join('/')}`;
+    let failure: unknown;
+    for (let attempt = 0; attempt < HTTP_ATTEMPTS; attempt++) {
+      try {
+        const response = await fetch(url, { signal: AbortSignal.timeout(HTTP_TIMEOUT) });
+        if (response.status === 200) return response;
+        await response.body?.cancel();
+        // Static hosts that must not list a bucket answer 403 for what is not there.
+        if (response.status === 404 || response.status === 403 || response.status === 410) return undefined;
+        failure = new Error(`HTTP status ${response.status}`);
+        if (response.status < 500 && response.status !== 429) break;
+      } catch (error) {
+        failure = error;
+      }
+      await new Promise((resolve) => setTimeout(resolve, 200 * 2 ** attempt));
+    }
+    const reason =
+      failure instanceof Error ? (failure.cause instanceof Error ? failure.cause : failure).message : '';
+    throw new TreewrightError('network/failed', `cannot fetch ${url}: ${reason}`, {
+      cause: failure,
+      data: { url },
+    });
+  };
+  return {
+    location: base,
+    read: async (path, limit) => {
+      const response = await request(path);
+      if (response?.body == null) return undefined;
+      const chunks: Uint8Array[] = [];
+      let size = 0;
+      for await (const chunk of response.body as AsyncIterable<Uint8Array>) {
+        size += chunk.length;
+        if (size > limit) throw tooLarge(base, path, limit);
+        chunks.push(chunk);
+      }
+      return Buffer.concat(chunks);
+    },
+    stream: async (path) => {
+      const response = await request(path);
+      return (response?.body as AsyncIterable<Uint8Array> | null | undefined) ?? undefined;
+    },
+  };
+}
