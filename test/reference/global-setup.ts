@@ -1,0 +1,38 @@
+/** Runs once before the tests: makes the reference tools, or notes why they cannot be had. */
+import type { TestProject } from 'vitest/node';
+import { RECIPES, SUITES } from './recipes.ts';
+import type { Suite } from './recipes.ts';
+import { ensureRoot, installedRoot } from './roots.ts';
+
+/** Suite to the reason why its tools are missing; a suite that is there has no entry. */
+export type MissingReasons = Partial<Record<Suite, string>>;
+
+declare module 'vitest' {
+  interface ProvidedContext {
+    missingReferenceTools: MissingReasons;
+  }
+}
+
+const say = (line: string): void => {
+  process.stderr.write(`reference tools: ${line}\n`);
+};
+
+/** vitest's entry point. */
+export async function setup(project: TestProject): Promise<void> {
+  const missing: MissingReasons = {};
+  const wanted = SUITES.filter((suite) => !installedRoot(RECIPES[suite]));
+  const started = Date.now();
+  await Promise.all(
+    wanted.map(async (suite) => {
+      try {
+        await ensureRoot(RECIPES[suite], say);
+        say(`${suite}: ready after ${((Date.now() - started) / 1000).toFixed(1)} s`);
+      } catch (error) {
+        const reason = error instanceof Error ? error.message : String(error);
+        missing[suite] = reason;
+        say(`${suite}: not available: ${reason}`);
+      }
+    }),
+  );
+  project.provide('missingReferenceTools', missing);
+}

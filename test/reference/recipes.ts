@@ -1,0 +1,36 @@
+/** Which reference tools there are and where they come from. */
+import type { RootRecipe } from './roots.ts';
+
+const bin = (path: string, args?: readonly string[]) => (args === undefined ? { path } : { path, args });
+
+/** Debian 12: libostree 2022.7, U-Boot's image tools, a registry and a registry client. */
+const BOOKWORM: RootRecipe = {
+  name: 'bookworm',
+  suite: 'bookworm',
+  packages: ['ostree', 'u-boot-tools', 'device-tree-compiler', 'docker-registry', 'skopeo', 'bsdiff'],
+  programs: {
+    ostree: bin('usr/bin/ostree'),
+    mkimage: bin('usr/bin/mkimage'),
+    dumpimage: bin('usr/bin/dumpimage'),
+    dtc: bin('usr/bin/dtc'),
+    'docker-registry': bin('usr/bin/docker-registry'),
+    skopeo: bin('usr/bin/skopeo', ['--policy', '@/etc/containers/policy.json']),
+    bsdiff: bin('usr/bin/bsdiff'),
+    bspatch: bin('usr/bin/bspatch'),
+  },
+};
+
+/** Debian 13: libostree 2025.2, whose pull takes a delta and nothing besides. */
+const TRIXIE: RootRecipe = {
+  name: 'trixie',
+  suite: 'trixie',
+  packages: ['ostree'],
+  programs: { ostree: bin('usr/bin/ostree') },
+};
+
+export const RECIPES = { bookworm: BOOKWORM, trixie: TRIXIE } as const;
+
+/** The name of a root of reference tools. */
+export type Suite = keyof typeof RECIPES;
+
+export const SUITES = Object.keys(RECIPES) as readonly Suite[];

@@ -1,0 +1,61 @@
+/** The reference tools themselves: the versions that the facts in docs/ were observed with. */
+import { existsSync } from 'node:fs';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { describeReference, referenceTool, runTool } from './tools.ts';
+
+describeReference('reference tools of Debian 12', ['ostree'], () => {
+  test('ostree is 2022.7 and makes a repository', async () => {
+    const { stdout } = await runTool('ostree', ['--version']);
+    expect(stdout).toContain("Version: '2022.7'");
+    const directory = await mkdtemp(join(tmpdir(), 'tw-reference-'));
+    try {
+      await runTool('ostree', ['init', '--repo=r', '--mode=archive'], { cwd: directory });
+      await runTool('ostree', ['fsck', '--repo=r'], { cwd: directory });
+    } finally {
+      await rm(directory, { recursive: true });
+    }
+  });
+
+  test('mkimage writes what dumpimage reads', async () => {
+    const directory = await mkdtemp(join(tmpdir(), 'tw-reference-'));
+    try {
+      await writeFile(join(directory, 'boot.cmd'), 'echo hello\n');
+      await runTool('mkimage', ['-A', 'arm64', '-T', 'script', '-n', 'title', '-d', 'boot.cmd', 'boot.scr'], {
+        cwd: directory,
+      });
+      const { stdout } = await runTool('dumpimage', ['-l', 'boot.scr'], { cwd: directory });
+      expect(stdout).toContain('title');
+      expect(stdout).toContain('AArch64 Linux Script');
+    } finally {
+      await rm(directory, { recursive: true });
+    }
+  });
+
+  test('the registry, its client and dtc start', async () => {
+    expect((await runTool('docker-registry', ['--version'])).stdout).toContain('2.8');
+    expect((await runTool('skopeo', ['--version'])).stdout).toContain('1.9');
+    expect((await runTool('dtc', ['--version'])).stdout).toContain('1.6');
+    expect(existsSync(referenceTool('bspatch'))).toBe(true);
+  });
+
+  test('a failing program is an error that carries its message, or an answer when asked', async () => {
+    await expect(runTool('ostree', ['fsck', '--repo=/nonexistent'])).rejects.toThrow(/nonexistent/);
+    const answer = await runTool('ostree', ['fsck', '--repo=/nonexistent'], { reject: false });
+    expect(answer.exitCode).toBe(1);
+  });
+
+  test('libraries of the caller stay out of the program', async () => {
+    const { stdout } = await runTool('ostree', ['--version'], { env: { LD_LIBRARY_PATH: '/nonexistent' } });
+    expect(stdout).toContain('libostree');
+  });
+});
+
+describeReference('reference tools of Debian 13', ['trixie:ostree'], () => {
+  test('ostree is 2025.2', async () => {
+    const { stdout } = await runTool('ostree', ['--version'], { suite: 'trixie' });
+    expect(stdout).toContain("Version: '2025.2'");
+  });
+});
