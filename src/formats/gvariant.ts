@@ -120,11 +120,18 @@ export const u64be: Codec<number> = fixed(
   (v, n) => v.setBigUint64(0, BigInt(n)),
   (v) => safeFromBigInt('t', v.getBigUint64(0)),
 );
-const i64: Codec<number> = fixed(
+/** `t` and `x` inside a variant: any 64-bit value, since OSTree keeps big-endian numbers swapped there. */
+const anyU64: Codec<bigint> = fixed(
+  't',
+  8,
+  (v, n) => v.setBigUint64(0, n, true),
+  (v) => v.getBigUint64(0, true),
+);
+const anyI64: Codec<bigint> = fixed(
   'x',
   8,
-  (v, n) => v.setBigInt64(0, BigInt(n), true),
-  (v) => safeFromBigInt('x', v.getBigInt64(0, true)),
+  (v, n) => v.setBigInt64(0, n, true),
+  (v) => v.getBigInt64(0, true),
 );
 const f64: Codec<number> = fixed(
   'd',
@@ -379,8 +386,8 @@ export function maybe<T>(element: Codec<T>): Codec<T | undefined> {
 }
 
 /**
- * A value with its own type, `v`. Integers inside are little-endian; what OSTree stores big-endian inside a
- * variant keeps its swapped value, as it does in libostree.
+ * A value with its own type, `v`. Integers inside are little-endian, 64-bit ones are bigints; what OSTree stores
+ * big-endian inside a variant keeps its swapped value, as it does in libostree.
  */
 export interface Variant {
   readonly signature: string;
@@ -414,7 +421,7 @@ export function lookup(dict: Vardict, key: string, signature: string): unknown {
 }
 
 const BASIC: Readonly<Record<string, Codec<unknown>>> = Object.fromEntries(
-  [byte, boolean, i16, u16, i32, u32le, i64, u64le, f64, string, variant]
+  [byte, boolean, i16, u16, i32, u32le, anyI64, anyU64, f64, string, variant]
     .map((codec) => codec as Codec<unknown>)
     .map((codec) => [codec.signature, codec]),
 );
@@ -423,7 +430,14 @@ const BASIC: Readonly<Record<string, Codec<unknown>>> = Object.fromEntries(
 const MAX_DEPTH = 32;
 const codecCache = new Map<string, Codec<unknown>>();
 
-/** The codec of one complete type string, integers little-endian. */
+/** Turns the byte order of a 64-bit number round, for what OSTree keeps big-endian inside variants. */
+export function swap64(value: bigint): bigint {
+  const view = new DataView(new ArrayBuffer(8));
+  view.setBigUint64(0, BigInt.asUintN(64, value));
+  return view.getBigUint64(0, true);
+}
+
+/** The codec of one complete type string, integers little-endian, 64-bit ones as bigints. */
 export function codecFor(signature: string): Codec<unknown> {
   const cached = codecCache.get(signature);
   if (cached) return cached;
@@ -441,7 +455,7 @@ function parseType(text: string, at: number, depth: number): [Codec<unknown>, nu
   if (letter === 'o' || letter === 'g') return [string, at + 1];
   if (letter === 'a' || letter === 'm') {
     const [element, end] = parseType(text, at + 1, depth + 1);
-    if (letter === 'm') return [maybe(element) as Codec<unknown>, end];
+    if (letter === 'm') return [maybe<unknown>(element) as Codec<unknown>, end];
     return [element === BASIC['y'] ? bytestring : array(element), end];
   }
   if (letter !== '(' && letter !== '{') fail(text, `has the unknown type letter ${JSON.stringify(letter)}`);

@@ -1,0 +1,52 @@
+/** Making and opening an archive repository. */
+import { mkdir, open, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { TreewrightError, systemErrorCode } from '../core/errors.ts';
+import { writeFileAtomic } from '../platform/files.ts';
+
+/** What `ostree init --mode=archive` writes; `archive-z2` is the name all versions of libostree read. */
+const CONFIG = '[core]\nrepo_version=1\nmode=archive-z2\n';
+
+const DIRECTORIES = ['objects', 'tmp', 'state', 'extensions', 'refs/heads', 'refs/mirror', 'refs/remotes'];
+
+/** Makes the repository when `path` holds none; refuses a repository in another mode. */
+export async function ensureRepository(path: string): Promise<void> {
+  const config = join(path, 'config');
+  let text: string | undefined;
+  try {
+    text = await readFile(config, 'utf8');
+  } catch (error) {
+    if (systemErrorCode(error) !== 'ENOENT') throw error;
+  }
+  if (text === undefined) {
+    for (const directory of DIRECTORIES) await mkdir(join(path, directory), { recursive: true });
+    // The config comes last: a directory without it is not a repository yet, and the next run makes it one.
+    await writeFileAtomic(config, CONFIG);
+    return;
+  }
+  const mode = /^\s*mode\s*=\s*(\S+)\s*$/m.exec(text)?.[1] ?? 'bare';
+  if (mode !== 'archive-z2' && mode !== 'archive') {
+    throw new TreewrightError(
+      'input/bad-repository',
+      `${path} is an OSTree repository in mode "${mode}"; treewright writes mode "archive" only: name another directory`,
+      { data: { path, mode } },
+    );
+  }
+  for (const directory of DIRECTORIES) await mkdir(join(path, directory), { recursive: true });
+}
+
+/** Refuses a path that is not an OSTree repository. */
+export async function checkRepository(path: string): Promise<void> {
+  try {
+    await (await open(join(path, 'config'))).close();
+  } catch (error) {
+    throw new TreewrightError(
+      'input/no-repository',
+      `${path} is not an OSTree repository: it has no file "config"`,
+      {
+        cause: error,
+        data: { path },
+      },
+    );
+  }
+}
