@@ -1,0 +1,71 @@
+/** The way from a build output to a stored tree: read, lay out, write objects. */
+import type { DiagnosticSink } from '../core/diagnostics.ts';
+import type { EventSink } from '../core/events.ts';
+import { TreewrightError } from '../core/errors.ts';
+import type { RootChecksums } from '../repo/commit.ts';
+import { writeTree } from '../repo/commit.ts';
+import type { Transaction } from '../repo/transaction.ts';
+import type { BuildOutput, OwnerPolicy } from '../sources/types.ts';
+import type { SourceSpec } from '../sources/types.ts';
+import { readSource } from '../sources/read.ts';
+import { checkDeployable } from '../tree/check.ts';
+import type { LayoutName } from '../tree/layout.ts';
+import { applyLayout } from '../tree/layout.ts';
+
+export interface StoreSourceOptions {
+  readonly spec: SourceSpec;
+  readonly layout: LayoutName;
+  readonly branch: string;
+  readonly owner?: OwnerPolicy;
+  readonly transaction: Transaction;
+  readonly events: EventSink;
+}
+
+/** A tree whose objects are staged in the transaction. */
+export interface StoredSource extends RootChecksums {
+  readonly build: BuildOutput;
+  /** Present when the tree can be booted: the name of the one directory below usr/lib/modules with a kernel. */
+  readonly kernelRelease?: string;
+}
+
+/**
+ * Reads a source into a transaction and arranges it. Every problem a deployment would hit is told as a
+ * diagnostic event first; then the first error among them is thrown, unless the layout is `none`.
+ */
+export async function storeSource(options: StoreSourceOptions): Promise<StoredSource> {
+  const { spec, layout, branch, owner, transaction, events } = options;
+  events({ type: 'stage', stage: 'sources', title: 'Reading the build output' });
+  const build = await readSource(spec, transaction, { events, layout, ...(owner === undefined ? {} : { owner }) });
+  const errors: string[] = [];
+  const report: DiagnosticSink = (diagnostic) => {
+    events({ type: 'diagnostic', diagnostic });
+    if (diagnostic.severity === 'error') errors.push(diagnostic.message);
+  };
+  build.diagnostics.forEach(report);
+
+  events({ type: 'stage', stage: 'tree', title: 'Arranging the tree' });
+  const { tree, kernel, facts } = build;
+  applyLayout(
+    { tree, init: facts.init, packages: facts.packages, branch, ...(kernel === undefined ? {} : { kernel }) },
+    layout,
+    report,
+  );
+  if (layout !== 'none') {
+    checkDeployable(tree).forEach(report);
+    if (errors.length > 0) {
+      throw new TreewrightError(
+        'input/not-deployable',
+        `this tree cannot be deployed:\n${errors.map((message) => `  - ${message}`).join('\n')}`,
+        { data: { problems: errors } },
+      );
+    }
+  }
+
+  events({ type: 'stage', stage: 'repo', title: 'Writing objects' });
+  const root = await writeTree(transaction, tree);
+  return {
+    ...root,
+    build,
+    ...(layout === 'none' || kernel === undefined ? {} : { kernelRelease: kernel.release }),
+  };
+}
