@@ -1,0 +1,108 @@
+/** Reading treewright.yaml. */
+import { open } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import { fromUtf8 } from '../core/bytes.ts';
+import type { DiagnosticSink } from '../core/diagnostics.ts';
+import { TreewrightError, isTreewrightError, systemErrorCode } from '../core/errors.ts';
+import { checkDocument } from './check.ts';
+import type { Fault } from './document.ts';
+import { readYaml } from './document.ts';
+import { resolveConfig } from './resolve.ts';
+import type { Config } from './types.ts';
+
+/** The file that commands look for when none is named. */
+export const DEFAULT_CONFIG_FILE = 'treewright.yaml';
+
+/** Far beyond any real configuration; keeps a wrong file name from filling the memory. */
+const MAX_CONFIG_SIZE = 1024 * 1024;
+
+/**
+ * Reads and validates a configuration.
+ *
+ * @param onDiagnostic receives what is legal but unusual
+ * @throws TreewrightError config/not-found, config/unreadable, or config/invalid, whose message lists every
+ *   fault and whose `data.faults` has them as `file:line:column: message`
+ */
+export async function loadConfig(
+  file: string = DEFAULT_CONFIG_FILE,
+  onDiagnostic: DiagnosticSink = () => undefined,
+): Promise<Config> {
+  return parseConfig(await readText(file), file, onDiagnostic);
+}
+
+/** Validates the text of a configuration; `file` is where it stands, for its relative paths and for messages. */
+export function parseConfig(
+  text: string,
+  file: string,
+  onDiagnostic: DiagnosticSink = () => undefined,
+): Config {
+  const document = readYaml(text);
+  if (document.value === undefined && document.faults.length === 0) {
+    throw invalid(file, [
+      { line: 1, column: 1, path: '', message: 'the file is empty; `treewright init` writes one that fits' },
+    ]);
+  }
+  // Half-read YAML would only add misleading faults to the real one.
+  const checked =
+    document.value === undefined ? { ok: false as const, faults: document.faults } : checkDocument(document);
+  if (!checked.ok) throw invalid(file, checked.faults);
+  const { config, faults } = resolveConfig(checked.config, document, resolve(file), file, onDiagnostic);
+  if (faults.length > 0) throw invalid(file, faults);
+  return config;
+}
+
+async function readText(file: string): Promise<string> {
+  let bytes: Uint8Array;
+  try {
+    const handle = await open(file, 'r');
+    try {
+      const { size } = await handle.stat();
+      if (size > MAX_CONFIG_SIZE) {
+        throw new TreewrightError(
+          'config/unreadable',
+          `${file} is ${size} bytes long; a configuration has at most ${MAX_CONFIG_SIZE}. Is this the right file?`,
+          { data: { file } },
+        );
+      }
+      bytes = await handle.readFile();
+    } finally {
+      await handle.close();
+    }
+  } catch (error) {
+    const code = systemErrorCode(error);
+    if (code === 'ENOENT') {
+      throw new TreewrightError('config/not-found', `there is no configuration file ${file}`, {
+        cause: error,
+        data: { file, hint: 'run `treewright init` to write one, or name another with --config FILE' },
+      });
+    }
+    if (code === undefined || isTreewrightError(error)) throw error;
+    throw new TreewrightError(
+      'config/unreadable',
+      `the configuration file ${file} cannot be read (${code})`,
+      {
+        cause: error,
+        data: { file },
+      },
+    );
+  }
+  const text = fromUtf8(bytes);
+  if (text === undefined) {
+    throw new TreewrightError('config/unreadable', `${file} is not UTF-8 text; save it as UTF-8`, {
+      data: { file },
+    });
+  }
+  return text;
+}
+
+function invalid(file: string, faults: readonly Fault[]): TreewrightError {
+  const lines = faults.map(({ line, column, message }) => `${file}:${line}:${column}: ${message}`);
+  const count = lines.length === 1 ? '1 fault' : `${lines.length} faults`;
+  return new TreewrightError(
+    'config/invalid',
+    `${file} has ${count}:\n${lines.map((line) => `  ${line}`).join('\n')}`,
+    {
+      data: { file, faults: lines },
+    },
+  );
+}

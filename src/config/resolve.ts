@@ -1,0 +1,200 @@
+/** From the validated text to what the stages use: paths, durations and the defaults that depend on other keys. */
+import { basename, dirname, relative, resolve, sep } from 'node:path';
+import type { Diagnostic, DiagnosticSink } from '../core/diagnostics.ts';
+import type { ErrorCode } from '../core/errors.ts';
+import type { Fault, ValuePath, YamlDocument } from './document.ts';
+import { formatPath } from './document.ts';
+import { parseDuration } from './durations.ts';
+import { APP_NAME, toIdentifier } from './names.ts';
+import type { RawConfig } from './schema.ts';
+import type { AppConfig, Config, ExpiryConfig, SourceConfig } from './types.ts';
+
+export interface Resolved {
+  readonly config: Config;
+  readonly faults: readonly Fault[];
+}
+
+/** `file` is absolute; `shown` is how messages name it. */
+export function resolveConfig(
+  raw: RawConfig,
+  document: YamlDocument,
+  file: string,
+  shown: string,
+  onDiagnostic: DiagnosticSink,
+): Resolved {
+  const base = dirname(file);
+  const faults: Fault[] = [];
+  const fault = (path: ValuePath, message: string): void => {
+    faults.push({
+      ...document.positionOf(path),
+      path: formatPath(path),
+      message: `${formatPath(path)}: ${message}`,
+    });
+  };
+  const config: Config = {
+    file,
+    product: raw.product,
+    machine: raw.machine,
+    source: resolveSource(raw.source, base),
+    version:
+      raw.version === 'from-source' ? { kind: 'from-source' } : { kind: 'literal', version: raw.version },
+    ostree: {
+      branch: raw.ostree.branch ?? `${raw.product}/${raw.machine}/stable`,
+      osname: raw.ostree.osname ?? raw.product,
+      layout: raw.ostree.layout,
+    },
+    boot: raw.boot,
+    deltas: {
+      from: raw.deltas.from,
+      fromNothing: raw.deltas['from-nothing'],
+      maxRatio: raw.deltas['max-ratio'],
+    },
+    apps: resolveApps(raw.apps, base, fault),
+    signing: { keys: resolve(base, raw.signing.keys), expires: resolveExpiry(raw.signing.expires) },
+    output: resolve(base, raw.output),
+  };
+  if (isInside(config.signing.keys, config.output)) {
+    fault(
+      ['signing', 'keys'],
+      `the keys (${config.signing.keys}) lie inside the release directory (${config.output}) and would be published with it; keep them elsewhere`,
+    );
+  }
+  const warn = (path: ValuePath, code: ErrorCode, message: string): void => {
+    const { line, column } = document.positionOf(path);
+    const diagnostic: Diagnostic = {
+      severity: 'warning',
+      code,
+      message: `${formatPath(path)}: ${message}`,
+      where: { kind: 'text', file: shown, line, column },
+    };
+    onDiagnostic(diagnostic);
+  };
+  if (faults.length === 0) warnAboutOddities(config, document, warn);
+  return { config, faults };
+}
+
+function resolveSource(source: RawConfig['source'], base: string): SourceConfig {
+  if ('buildroot' in source) return { kind: 'buildroot', output: resolve(base, source.buildroot) };
+  if ('yocto' in source) {
+    return {
+      kind: 'yocto',
+      deploy: resolve(base, source.yocto),
+      ...(source.image === undefined ? {} : { image: source.image }),
+    };
+  }
+  const release = source['kernel-release'];
+  const trees = source['device-trees'];
+  return {
+    kind: 'rootfs',
+    rootfs: resolve(base, source.rootfs),
+    ...(source.kernel === undefined ? {} : { kernel: resolve(base, source.kernel) }),
+    ...(release === undefined ? {} : { kernelRelease: release }),
+    ...(source.initramfs === undefined ? {} : { initramfs: resolve(base, source.initramfs) }),
+    ...(trees === undefined ? {} : { deviceTrees: trees.map((tree) => resolve(base, tree)) }),
+  };
+}
+
+function resolveApps(
+  apps: RawConfig['apps'],
+  base: string,
+  fault: (path: ValuePath, message: string) => void,
+): AppConfig[] {
+  const seen = new Map<string, number>();
+  return apps.map((app, index) => {
+    const compose = resolve(base, app.compose);
+    const name = app.name ?? toIdentifier(basename(dirname(compose))) ?? '';
+    if (app.name === undefined) {
+      const first = seen.get(name);
+      if (!APP_NAME.test(name)) {
+        fault(
+          ['apps', index, 'compose'],
+          `the folder ${JSON.stringify(basename(dirname(compose)))} gives no usable app name; add name:`,
+        );
+      } else if (first !== undefined) {
+        fault(
+          ['apps', index, 'compose'],
+          `its folder gives it the name ${JSON.stringify(name)}, which apps[${first}] has already; add name:`,
+        );
+      }
+    }
+    seen.set(name, index);
+    return { name, compose };
+  });
+}
+
+function resolveExpiry(expires: RawConfig['signing']['expires']): ExpiryConfig {
+  // The schema has accepted every one of them.
+  const seconds = (duration: string): number => parseDuration(duration) ?? 0;
+  return {
+    root: seconds(expires.root),
+    targets: seconds(expires.targets),
+    snapshot: seconds(expires.snapshot),
+    timestamp: seconds(expires.timestamp),
+  };
+}
+
+function isInside(path: string, directory: string): boolean {
+  const way = relative(directory, path);
+  return way === '' || (way !== '..' && !way.startsWith(`..${sep}`) && !way.startsWith(sep));
+}
+
+/** Legal, and hardly ever what was meant. */
+function warnAboutOddities(
+  config: Config,
+  document: YamlDocument,
+  warn: (path: ValuePath, code: ErrorCode, message: string) => void,
+): void {
+  const { boot, deltas, signing, source } = config;
+  const given = (...path: string[]): boolean => document.sourceOf(path) !== undefined;
+  const order = ['timestamp', 'snapshot', 'targets', 'root'] as const;
+  order.forEach((shorter, index) => {
+    const longer = order[index + 1];
+    if (longer !== undefined && signing.expires[shorter] > signing.expires[longer]) {
+      warn(
+        ['signing', 'expires', given('signing', 'expires', shorter) ? shorter : longer],
+        'config/expiry-order',
+        `${shorter} metadata would outlive ${longer} metadata, so that it never decides when devices notice a frozen server; make ${shorter} the shorter one`,
+      );
+    }
+  });
+  if (deltas.maxRatio > 1) {
+    warn(
+      ['deltas', 'max-ratio'],
+      'config/max-ratio',
+      `above 1, deltas are kept that are larger than what they replace`,
+    );
+  }
+  if (boot.loader === 'none') {
+    for (const path of [
+      ['boot', 'rollback', 'attempts'],
+      ['boot', 'kargs', 0],
+    ]) {
+      if (document.sourceOf(path) !== undefined) {
+        warn(path.slice(0, 2), 'config/no-boot-loader', 'it has no effect with loader: none');
+      }
+    }
+  }
+  const seen = new Set<string>();
+  boot.kargs.forEach((argument, index) => {
+    const path = ['boot', 'kargs', index];
+    if (/^(ostree|init)=/.test(argument)) {
+      const name = argument.slice(0, argument.indexOf('='));
+      warn(
+        path,
+        'config/reserved-karg',
+        `${name}= is set for each deployment by libostree; this one would contradict it`,
+      );
+    }
+    if (seen.has(argument)) warn(path, 'config/repeated-karg', `${argument} is in the list twice`);
+    seen.add(argument);
+  });
+  const build =
+    source.kind === 'buildroot' ? source.output : source.kind === 'yocto' ? source.deploy : undefined;
+  if (build !== undefined && isInside(config.output, build)) {
+    warn(
+      given('output') ? ['output'] : ['source'],
+      'config/output-in-build',
+      `the release directory (${config.output}) lies inside the build's own (${build}), where a clean build deletes it`,
+    );
+  }
+}

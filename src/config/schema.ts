@@ -1,0 +1,270 @@
+/**
+ * The schema of treewright.yaml, from which come the faults, the editor's JSON Schema and the documentation.
+ *
+ * Every message is the phrase that follows "expected". Rules that a JSON Schema can express are patterns
+ * and bounds here, so that an editor marks them while typing; the rest is in check.ts.
+ */
+import { z } from 'zod';
+import { DURATION, parseDuration } from './durations.ts';
+import { APP_NAME, BRANCH, IDENTIFIER, OSNAME, VERSION, branchProblem } from './names.ts';
+
+/** A century: far beyond any sensible expiry, and safely inside the four-digit years TUF can write. */
+const LONGEST_EXPIRY = 100 * 365 * 86_400;
+
+const text = (pattern: RegExp, expected: string) => z.string(expected).regex(pattern, expected);
+
+const path = (what: string) => {
+  const expected = `the path of ${what}`;
+  return z
+    .string(expected)
+    .min(1, expected)
+    .refine((value) => !value.includes('\0'), expected);
+};
+
+const whole = (from: number, to: number) => {
+  const expected = `a whole number from ${from} to ${to}`;
+  return z.int(expected).min(from, expected).max(to, expected);
+};
+
+const list = <T extends z.ZodType>(of: T, what: string) => z.array(of, `a list of ${what}`);
+
+const duration = (description: string, fallback: string) => {
+  const expected = 'a duration such as 90d, 12h or 30m (units: m h d w y), at most 100y';
+  return text(DURATION, expected)
+    .refine((value) => (parseDuration(value) ?? 0) <= LONGEST_EXPIRY, expected)
+    .default(fallback)
+    .meta({ description, examples: ['90d', '12h', '30m'] });
+};
+
+const identifier =
+  'a name of ASCII letters, digits, ".", "_", "+" and "-" that begins with a letter or digit, at most 100 long';
+
+const buildroot = z
+  .strictObject({
+    buildroot: path("Buildroot's output directory, the one with images/ and .config").meta({
+      description: "Buildroot's output directory, the one with images/ and .config.",
+      examples: ['./output'],
+    }),
+  })
+  .meta({ title: 'Buildroot output' });
+
+const yocto = z
+  .strictObject({
+    yocto: path("a machine's deploy directory").meta({
+      description: "The machine's deploy directory.",
+      examples: ['tmp/deploy/images/verdin-imx8mm'],
+    }),
+    image: text(/^[A-Za-z0-9][A-Za-z0-9._+-]*$/, 'the name of an image recipe')
+      .optional()
+      .meta({
+        description: 'The image recipe; needed when the directory holds more than one image.',
+        examples: ['core-image-minimal'],
+      }),
+  })
+  .meta({ title: 'Yocto deploy directory' });
+
+const rootfs = z
+  .strictObject({
+    rootfs: path('a root filesystem: a directory, or a tar, .gz, .bz2, .xz or .zst of one').meta({
+      description: 'A directory, or a tar, .gz, .bz2, .xz or .zst of one.',
+    }),
+    kernel: path('a kernel image').optional().meta({
+      description: 'The kernel image. Without it, a kernel already under usr/lib/modules is used.',
+    }),
+    'kernel-release': text(/^[A-Za-z0-9][A-Za-z0-9._+~-]*$/, 'a kernel release such as 6.6.52-yocto')
+      .optional()
+      .meta({
+        description: 'What `uname -r` will say; needed when the tree has no modules to tell it.',
+        examples: ['6.6.52-yocto'],
+      }),
+    initramfs: path('an initramfs').optional().meta({ description: 'The initramfs image.' }),
+    'device-trees': list(path('a device tree'), 'device tree paths')
+      .optional()
+      .meta({ description: 'Device tree blobs and overlays.' }),
+  })
+  .meta({ title: 'Root filesystem' });
+
+/** The keys of `source` of which there must be exactly one, in the order of the union's members. */
+export const SOURCE_KINDS = ['buildroot', 'yocto', 'rootfs'] as const;
+
+export const SOURCE_EXPECTED =
+  'exactly one of buildroot, yocto or rootfs, such as { buildroot: ./output } or { yocto: tmp/deploy/images/MACHINE }';
+
+const ostree = z
+  .strictObject(
+    {
+      branch: text(
+        BRANCH,
+        'an OSTree ref: parts joined by "/", each of letters, digits, "_", "-" and ".", none beginning with "-" or "."',
+      )
+        .refine((value) => branchProblem(value) === undefined, {
+          error: 'an OSTree ref that is not 64 hexadecimal digits (libostree takes those for a commit)',
+        })
+        .optional()
+        .meta({
+          description: 'The branch that devices follow. Default: <product>/<machine>/stable.',
+          examples: ['gateway/stable'],
+        }),
+      osname: text(OSNAME, 'a single directory name of letters, digits, "_", "-", "." and "+"')
+        .optional()
+        .meta({
+          description: 'The stateroot, the directory under /ostree/deploy. Default: the product.',
+        }),
+      layout: z
+        .enum(['ostree', 'meta-updater', 'none'], 'one of ostree, meta-updater, none')
+        .default('ostree')
+        .meta({
+          description:
+            'How the tree is arranged: the layout libostree recommends, that of meta-updater, or none to commit it as it is.',
+        }),
+    },
+    'keys branch, osname, layout',
+  )
+  .prefault({})
+  .meta({ description: 'The OSTree branch and the shape of the tree.' });
+
+const boot = z
+  .strictObject(
+    {
+      loader: z.enum(['u-boot', 'none'], 'one of u-boot, none').default('u-boot').meta({
+        description: 'The boot loader for which files are written.',
+      }),
+      kargs: list(
+        text(
+          /^(?:[\x21\x23-\x7e]|"[\x20\x21\x23-\x7e]*")+$/,
+          'one kernel argument in printable ASCII, without spaces outside double quotes',
+        ),
+        'kernel arguments such as [console=ttymxc0, quiet]',
+      )
+        .default([])
+        .meta({ description: 'Kernel arguments, one an item.', examples: [['console=ttymxc0', 'quiet']] }),
+      rollback: z
+        .strictObject(
+          {
+            attempts: whole(1, 100).default(3).meta({
+              description: 'Boots that may fail before the previous deployment is started again.',
+            }),
+          },
+          'the key attempts',
+        )
+        .prefault({})
+        .meta({ description: 'Automatic return to the previous deployment.' }),
+    },
+    'keys loader, kargs, rollback',
+  )
+  .prefault({})
+  .meta({ description: 'How the device starts the release.' });
+
+const deltas = z
+  .strictObject(
+    {
+      from: z
+        .strictObject(
+          {
+            last: whole(0, 100).default(3).meta({
+              description: 'How many earlier releases of the branch get a delta to the new one.',
+            }),
+          },
+          'the key last, such as { last: 3 }',
+        )
+        .prefault({})
+        .meta({ description: 'The releases that deltas start from.' }),
+      'from-nothing': z.boolean('true or false').default(true).meta({
+        description: 'Also write a delta from nothing, for devices that have no release of the branch yet.',
+      }),
+      'max-ratio': z
+        .number('a number above 0 and at most 10')
+        .gt(0, 'a number above 0 and at most 10')
+        .max(10, 'a number above 0 and at most 10')
+        .default(0.8)
+        .meta({ description: 'Drop a delta larger than this share of the objects it replaces.' }),
+    },
+    'keys from, from-nothing, max-ratio',
+  )
+  .prefault({})
+  .meta({ description: 'Static deltas to the new release.' });
+
+const app = z.strictObject(
+  {
+    compose: path('a docker-compose file').meta({ examples: ['./apps/shop/docker-compose.yml'] }),
+    name: text(
+      APP_NAME,
+      'a name of lower-case letters and digits, joined by single ".", "_" or "-", as registries want it',
+    )
+      .max(100, 'a name of at most 100 characters')
+      .optional()
+      .meta({ description: 'Default: the name of the folder that holds the compose file.' }),
+  },
+  'an app such as { compose: ./apps/shop/docker-compose.yml }',
+);
+
+const signing = z
+  .strictObject(
+    {
+      keys: path('the directory of the keys').default('./keys').meta({
+        description: 'Directory of the keys that `treewright init` made.',
+      }),
+      expires: z
+        .strictObject(
+          {
+            root: duration('Validity of the root of trust.', '5y'),
+            targets: duration('Validity of the list of releases.', '1y'),
+            snapshot: duration('Validity of the snapshot role.', '90d'),
+            timestamp: duration('Validity of the timestamp role, the first thing a device reads.', '30d'),
+          },
+          'keys root, targets, snapshot, timestamp',
+        )
+        .prefault({})
+        .meta({ description: 'How long signed metadata is valid after a release.' }),
+    },
+    'keys keys, expires',
+  )
+  .prefault({})
+  .meta({ description: 'Keys and the validity of what they sign.' });
+
+/** treewright.yaml as it is written. */
+export const configSchema = z
+  .strictObject(
+    {
+      product: text(IDENTIFIER, identifier).meta({
+        description: 'The product; part of the names of TUF targets.',
+        examples: ['gateway'],
+      }),
+      machine: text(IDENTIFIER, identifier).meta({
+        description: 'The hardware, which is also the TUF hardware id.',
+        examples: ['verdin-imx8mm'],
+      }),
+      source: z.union([buildroot, yocto, rootfs], SOURCE_EXPECTED).meta({
+        description: 'The finished build: exactly one of buildroot, yocto or rootfs.',
+      }),
+      version: text(
+        VERSION,
+        'from-source, or a version of letters, digits, ".", "_", "-", "+" and "~" that begins with a letter or digit, at most 100 long',
+      )
+        .default('from-source')
+        .meta({
+          description:
+            'The version of the release; from-source takes what the build says. `--version` overrides it. Numbers need quotes.',
+          examples: ['from-source', '1.4.0'],
+        }),
+      ostree,
+      boot,
+      deltas,
+      apps: list(app, 'apps such as [{ compose: ./apps/shop/docker-compose.yml }]')
+        .max(1000, 'at most 1000 apps')
+        .default([])
+        .meta({ description: 'docker-compose apps that belong to the release.' }),
+      signing,
+      output: path('the release directory').default('./release').meta({
+        description: 'The release directory.',
+      }),
+    },
+    'keys product, machine, source, ...',
+  )
+  .meta({
+    title: 'treewright.yaml',
+    description: 'Configuration of treewright. Relative paths start at the file itself.',
+  });
+
+/** The validated text of the file, defaults of single keys applied, paths and durations still as written. */
+export type RawConfig = z.output<typeof configSchema>;
