@@ -1,4 +1,5 @@
 /** Which reference tools there are and where they come from. */
+import { ED25519_BUILD, buildWithEd25519 } from './ostree-ed25519.ts';
 import type { RootRecipe } from './roots.ts';
 
 const bin = (path: string, args?: readonly string[]) => (args === undefined ? { path } : { path, args });
@@ -28,7 +29,16 @@ const TRIXIE: RootRecipe = {
   programs: { ostree: bin('usr/bin/ostree') },
 };
 
-export const RECIPES = { bookworm: BOOKWORM, trixie: TRIXIE } as const;
+/** libostree 2022.7 again, with ed25519 signatures. */
+const ED25519: RootRecipe = {
+  name: 'ed25519',
+  suite: 'bookworm',
+  packages: ['ostree', 'libsodium23'],
+  programs: { ostree: bin('usr/local/bin/ostree') },
+  finish: { version: ED25519_BUILD, run: buildWithEd25519 },
+};
+
+export const RECIPES = { bookworm: BOOKWORM, trixie: TRIXIE, ed25519: ED25519 } as const;
 
 /** The name of a root of reference tools. */
 export type Suite = keyof typeof RECIPES;

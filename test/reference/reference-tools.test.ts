@@ -1,9 +1,10 @@
 /** The reference tools themselves: the versions that the facts in docs/ were observed with. */
+import { generateKeyPairSync } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test } from 'vitest';
 import { describeReference, referenceTool, runTool } from './tools.ts';
 
 describeReference('reference tools of Debian 12', ['ostree'], () => {
@@ -57,5 +58,38 @@ describeReference('reference tools of Debian 13', ['trixie:ostree'], () => {
   test('ostree is 2025.2', async () => {
     const { stdout } = await runTool('ostree', ['--version'], { suite: 'trixie' });
     expect(stdout).toContain("Version: '2025.2'");
+  });
+});
+
+describeReference('libostree built with ed25519', ['ed25519:ostree'], () => {
+  let directory: string;
+  beforeEach(async () => {
+    directory = await mkdtemp(join(tmpdir(), 'tw-reference-'));
+  });
+  afterEach(async () => {
+    await rm(directory, { recursive: true });
+  });
+
+  test('a signature made with a key is accepted with that key and refused with another', async () => {
+    const options = { suite: 'ed25519', cwd: directory } as const;
+    expect((await runTool('ostree', ['--version'], options)).stdout).toContain('sign-ed25519');
+    await mkdir(join(directory, 'tree'));
+    await writeFile(join(directory, 'tree/file'), 'content');
+    await runTool('ostree', ['init', '--repo=r', '--mode=archive'], options);
+    const commit = await runTool('ostree', ['commit', '--repo=r', '-b', 'main', 'tree'], options);
+    const { privateKey, publicKey } = generateKeyPairSync('ed25519');
+    const seed = Buffer.from(privateKey.export({ format: 'jwk' }).d ?? '', 'base64url');
+    const key = Buffer.from(publicKey.export({ format: 'jwk' }).x ?? '', 'base64url');
+    const secret = Buffer.concat([seed, key]).toString('base64');
+    await writeFile(join(directory, 'secret'), `${secret}\n`);
+    const sign = ['sign', '--repo=r', '--sign-type=ed25519'];
+    await runTool('ostree', [...sign, '--keys-file=secret', commit.stdout], options);
+    await runTool('ostree', [...sign, '--verify', commit.stdout, key.toString('base64')], options);
+    const other = Buffer.alloc(32, 7).toString('base64');
+    const refused = await runTool('ostree', [...sign, '--verify', commit.stdout, other], {
+      ...options,
+      reject: false,
+    });
+    expect(refused.exitCode).toBe(1);
   });
 });
