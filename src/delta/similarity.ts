@@ -1,0 +1,88 @@
+/** Cheap judgements about content, made before the costly ones: is it compressed, does it resemble that file? */
+
+/** First bytes of formats whose content is compressed already. */
+const COMPRESSED_MAGIC: readonly (readonly number[])[] = [
+  [0x1f, 0x8b], // gzip
+  [0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00], // xz
+  [0x28, 0xb5, 0x2f, 0xfd], // zstd
+  [0x42, 0x5a, 0x68], // bzip2
+  [0x04, 0x22, 0x4d, 0x18], // lz4
+  [0x89, 0x4c, 0x5a, 0x4f], // lzop
+  [0x5d, 0x00, 0x00], // lzma
+  [0x89, 0x50, 0x4e, 0x47], // png
+  [0xff, 0xd8, 0xff], // jpeg
+  [0x50, 0x4b, 0x03, 0x04], // zip, jar, wheel
+  [0x68, 0x73, 0x71, 0x73], // squashfs
+  [0x77, 0x4f, 0x46, 0x32], // woff2
+];
+
+/** Files smaller than this tell too little about their distribution of bytes. */
+const MIN_ENTROPY_SAMPLE = 4096;
+
+/** Bits per byte: machine code has about 6, text 5, compressed data almost 8. */
+const COMPRESSED_ENTROPY = 7.9;
+
+/** True for content that neither a general compressor nor a matcher will make smaller, judged by the bytes only. */
+export function looksCompressed(content: Uint8Array): boolean {
+  if (COMPRESSED_MAGIC.some((magic) => magic.every((value, i) => content[i] === value))) return true;
+  if (content.length < MIN_ENTROPY_SAMPLE) return false;
+  return sampledEntropy(content) > COMPRESSED_ENTROPY;
+}
+
+/** Order-0 entropy in bits per byte over up to 16 blocks of 4 KiB spread over the content. */
+function sampledEntropy(content: Uint8Array): number {
+  const counts = new Uint32Array(256);
+  const blocks = Math.min(16, Math.floor(content.length / 4096));
+  const stride = blocks < 2 ? 0 : Math.floor((content.length - 4096) / (blocks - 1));
+  for (let block = 0; block < blocks; block++) {
+    for (let i = 0; i < 4096; i++) {
+      const value = content[block * stride + i] ?? 0;
+      counts[value] = (counts[value] ?? 0) + 1;
+    }
+  }
+  const total = blocks * 4096;
+  let bits = 0;
+  for (const count of counts) if (count > 0) bits -= (count / total) * Math.log2(count / total);
+  return bits;
+}
+
+/** Bytes a sample covers. */
+const SHINGLE = 16;
+
+const BASE = 0x01000193;
+
+/** BASE to the power of SHINGLE, modulo 2^32: what the byte that leaves the window has been multiplied by. */
+const LEAVING = Array.from({ length: SHINGLE }).reduce<number>((power) => Math.imul(power, BASE), 1);
+
+/**
+ * Hashes of the shingles whose hash ends in `rateBits` zero bits, so about one in 2^rateBits of the content.
+ * The content itself decides which ones, so an insertion does not change the choice elsewhere.
+ */
+export function sampleContent(content: Uint8Array, rateBits: number): ReadonlySet<number> {
+  const samples = new Set<number>();
+  const shift = 32 - rateBits;
+  let hash = 0;
+  for (let i = 0; i < content.length; i++) {
+    hash = (Math.imul(hash, BASE) + (content[i] ?? 0)) | 0;
+    if (i >= SHINGLE) hash = (hash - Math.imul(LEAVING, content[i - SHINGLE] ?? 0)) | 0;
+    if (i < SHINGLE - 1) continue;
+    const mixed = Math.imul(hash ^ (hash >>> 15), 0x2c1b3c6d);
+    if (rateBits === 0 || mixed >>> shift === 0) samples.add(mixed);
+  }
+  return samples;
+}
+
+/** The rate at which a file of this size gives some hundreds to thousands of samples. */
+export function sampleRate(size: number): number {
+  let bits = 0;
+  while (bits < 12 && size >> bits > 2048) bits++;
+  return bits;
+}
+
+/** The share of `fresh`'s samples that `old` has too, from 0 to 1. */
+export function sharedSamples(old: ReadonlySet<number>, fresh: ReadonlySet<number>): number {
+  if (fresh.size === 0) return 0;
+  let shared = 0;
+  for (const sample of fresh) if (old.has(sample)) shared++;
+  return shared / fresh.size;
+}
