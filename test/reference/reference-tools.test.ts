@@ -42,6 +42,27 @@ describeReference('reference tools of Debian 12', ['ostree'], () => {
     expect(existsSync(referenceTool('bspatch'))).toBe(true);
   });
 
+  test('a sysroot is made as root and can be removed again', async () => {
+    const directory = await mkdtemp(join(tmpdir(), 'tw-reference-'));
+    const options = { cwd: directory, asRoot: true };
+    try {
+      await mkdir(join(directory, 'tree/usr/lib/modules/6.1'), { recursive: true });
+      await mkdir(join(directory, 'tree/usr/etc'));
+      await mkdir(join(directory, 'sysroot'));
+      await writeFile(join(directory, 'tree/usr/lib/os-release'), 'ID=reference\n');
+      await writeFile(join(directory, 'tree/usr/lib/modules/6.1/vmlinuz'), 'kernel');
+      await runTool('ostree', ['admin', 'init-fs', 'sysroot'], options);
+      await runTool('ostree', ['admin', 'os-init', '--sysroot=sysroot', 'device'], options);
+      const commit = ['commit', '--repo=sysroot/ostree/repo', '--branch=main', 'tree'];
+      await runTool('ostree', [...commit, '--owner-uid=0', '--owner-gid=0'], options);
+      await runTool('ostree', ['admin', 'deploy', '--sysroot=sysroot', '--os=device', 'main'], options);
+      const { stdout } = await runTool('ostree', ['admin', 'status', '--sysroot=sysroot'], options);
+      expect(stdout).toContain('device');
+    } finally {
+      await rm(directory, { recursive: true });
+    }
+  });
+
   test('a failing program is an error that carries its message, or an answer when asked', async () => {
     await expect(runTool('ostree', ['fsck', '--repo=/nonexistent'])).rejects.toThrow(/nonexistent/);
     const answer = await runTool('ostree', ['fsck', '--repo=/nonexistent'], { reject: false });

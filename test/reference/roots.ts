@@ -50,7 +50,7 @@ export interface RootManifest {
 }
 
 /** Rises when the making of roots changes. */
-const FORMAT = 3;
+const FORMAT = 4;
 
 /** Packages that matter only when a package is installed or that are never run here: not fetched. */
 const NOT_NEEDED = [
@@ -217,6 +217,8 @@ async function writeWrappers(root: string, recipe: RootRecipe): Promise<void> {
       'unset LD_LIBRARY_PATH LD_PRELOAD GIO_EXTRA_MODULES',
       'export TZ=UTC LC_ALL=C.UTF-8 GIO_MODULE_DIR="$root/no-gio-modules" GIO_USE_VFS=local',
       'export GSETTINGS_BACKEND=memory PATH="$root/run-bin:$PATH"',
+      // Deployments would be made immutable, and a test's folder could not be removed.
+      'export OSTREE_SYSROOT_DEBUG="${OSTREE_SYSROOT_DEBUG-mutable-deployments}"',
       `exec ${start}${first} "$@"`,
       '',
     ].join('\n');

@@ -35,6 +35,11 @@ export interface RunOptions {
   readonly cwd?: string;
   readonly env?: Readonly<Record<string, string>>;
   readonly input?: string | Uint8Array;
+  /**
+   * Be root, as a sysroot or a `bare` repository needs: an ordinary user becomes root of a user namespace, who may
+   * give files to root:root only.
+   */
+  readonly asRoot?: boolean;
   /** False: a failing program is an answer, not an error. */
   readonly reject?: boolean;
 }
@@ -49,9 +54,12 @@ export interface RunResult {
 export async function runTool(
   program: string,
   args: readonly string[],
-  { suite = 'bookworm', cwd, env, input, reject = true }: RunOptions = {},
+  { suite = 'bookworm', cwd, env, input, asRoot = false, reject = true }: RunOptions = {},
 ): Promise<RunResult> {
-  const result = await execa(referenceTool(program, suite), args, {
+  const tool = referenceTool(program, suite);
+  const [file, ...first] =
+    asRoot && process.getuid?.() !== 0 ? ['unshare', '--user', '--map-root-user', tool] : [tool];
+  const result = await execa(file, [...first, ...args], {
     reject: false,
     ...(cwd === undefined ? {} : { cwd }),
     ...(env === undefined ? {} : { env }),
