@@ -205,15 +205,18 @@ export function tufKeyId(key: TufKey): Checksum {
 
 /** `seconds` since 1970 in the one form of `expires` that every client reads. */
 export function formatTufTime(seconds: number): string {
-  const text = Number.isInteger(seconds) ? new Date(seconds * 1000).toISOString() : '';
-  if (!/^\d{4}-/.test(text)) {
+  if (!Number.isInteger(seconds) || seconds < YEAR_0 || seconds > END_OF_9999) {
     throw new TreewrightError(
       'input/bad-time',
       `${seconds} seconds since 1970 is no time of the years 0 to 9999`,
     );
   }
-  return `${text.slice(0, 19)}Z`;
+  return `${new Date(seconds * 1000).toISOString().slice(0, 19)}Z`;
 }
+
+/** In seconds since 1970; other years would need more than four digits. */
+const YEAR_0 = -62_167_219_200;
+const END_OF_9999 = 253_402_300_799;
 
 /** Seconds since 1970 of an `expires` member, or undefined when it is not exactly `YYYY-MM-DDTHH:MM:SSZ`. */
 export function parseTufTime(text: string): number | undefined {
