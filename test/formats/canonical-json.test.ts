@@ -18,6 +18,19 @@ const code = (run: () => unknown): unknown => {
   }
 };
 
+/** Everything JSON has but fractions, in the range that JavaScript keeps exactly. */
+const { value: anyValue } = fc.letrec((tie) => ({
+  value: fc.oneof(
+    { depthSize: 'small' },
+    fc.constant(null),
+    fc.boolean(),
+    fc.maxSafeInteger(),
+    fc.string({ unit: 'grapheme' }),
+    fc.array(tie('value'), { maxLength: 4 }),
+    fc.dictionary(fc.string(), tie('value'), { maxKeys: 4 }),
+  ),
+}));
+
 describe('canonical JSON', () => {
   test.each([
     [{}, '{}'],
@@ -43,19 +56,8 @@ describe('canonical JSON', () => {
   });
 
   test('the TUF library for JavaScript canonicalises every value to the same bytes', () => {
-    const values = fc.letrec((tie) => ({
-      value: fc.oneof(
-        { depthSize: 'small' },
-        fc.constant(null),
-        fc.boolean(),
-        fc.maxSafeInteger(),
-        fc.string(),
-        fc.array(tie('value'), { maxLength: 4 }),
-        fc.dictionary(fc.string(), tie('value'), { maxKeys: 4 }),
-      ),
-    }));
     fc.assert(
-      fc.property(values.value, (value) => {
+      fc.property(anyValue, (value) => {
         expect(text(value, 'any')).toBe(oracle.canonicalize(value));
       }),
     );
@@ -119,12 +121,9 @@ describe('strict JSON reader', () => {
 
   test('reads whatever JSON.stringify writes of values without fractions', () => {
     fc.assert(
-      fc.property(fc.jsonValue(), fc.integer({ min: 0, max: 3 }), (value, indent) => {
+      fc.property(anyValue, fc.integer({ min: 0, max: 3 }), (value, indent) => {
         const source = JSON.stringify(value, null, indent);
-        const parsed: unknown = JSON.parse(source);
-        const integersOnly = !/[0-9][.eE]/.test(source.replaceAll(/"(?:[^"\\]|\\.)*"/g, '""'));
-        fc.pre(integersOnly && source.isWellFormed() && !/\\ud[89a-f]/i.test(source));
-        expect(parseStrictJson(utf8(source))).toEqual(parsed);
+        expect(parseStrictJson(utf8(source))).toEqual(JSON.parse(source));
       }),
     );
   });
