@@ -17,8 +17,8 @@ const say = (line: string): void => {
   process.stderr.write(`reference tools: ${line}\n`);
 };
 
-/** vitest's entry point. */
-export async function setup(project: TestProject): Promise<void> {
+/** vitest's entry point; answers what runs after the tests. */
+export async function setup(project: TestProject): Promise<() => void> {
   const missing: MissingReasons = {};
   const wanted = SUITES.filter((suite) => !installedRoot(RECIPES[suite]));
   const started = Date.now();
@@ -35,4 +35,10 @@ export async function setup(project: TestProject): Promise<void> {
     }),
   );
   project.provide('missingReferenceTools', missing);
+  return () => {
+    const outcome = process.env['CI'] === 'true' ? 'failed' : 'were skipped';
+    for (const [suite, reason] of Object.entries(missing)) {
+      say(`the tests that need ${suite} ${outcome}: ${reason}`);
+    }
+  };
 }

@@ -13,6 +13,7 @@ const BOOKWORM: RootRecipe = {
     ostree: bin('usr/bin/ostree'),
     mkimage: bin('usr/bin/mkimage'),
     dumpimage: bin('usr/bin/dumpimage'),
+    mkenvimage: bin('usr/bin/mkenvimage'),
     dtc: bin('usr/bin/dtc'),
     'docker-registry': bin('usr/bin/docker-registry'),
     skopeo: bin('usr/bin/skopeo', ['--policy', '@/etc/containers/policy.json']),

@@ -45,7 +45,8 @@ const DEBIAN_KEYRINGS = [
 /** Used where the machine's own sources name no Debian archive, such as on Ubuntu. */
 const DEFAULT_MIRROR = 'http://deb.debian.org/debian';
 
-interface SourceEntry {
+/** One entry of apt's sources. */
+export interface SourceEntry {
   readonly uris: readonly string[];
   readonly suites: readonly string[];
   readonly components: readonly string[];
@@ -113,16 +114,18 @@ async function readSources(): Promise<SourceEntry[]> {
   return entries;
 }
 
+/** True for the main archive of Debian: its suites carry Debian's names and its security archive's do not match. */
+export function isDebianArchive({ components, suites }: SourceEntry): boolean {
+  return components.includes('main') && suites.some((suite) => DEBIAN_SUITE.test(suite));
+}
+
 /** The Debian archive that the machine's own apt uses, or the public one. Throws when this machine has no apt. */
 export async function findDebianMirror(): Promise<DebianMirror> {
   for (const program of ['apt-get', 'dpkg-deb', 'tar']) {
     const found = await execa(program, ['--version'], { reject: false, stdin: 'ignore' });
     if (found.exitCode !== 0) throw new Error(`this machine has no ${program}`);
   }
-  const entry = (await readSources()).find(
-    (candidate) =>
-      candidate.components.includes('main') && candidate.suites.some((suite) => DEBIAN_SUITE.test(suite)),
-  );
+  const entry = (await readSources()).find(isDebianArchive);
   const keyrings = entry?.signedBy?.startsWith('/') === true ? [entry.signedBy] : DEBIAN_KEYRINGS;
   let keyring: string | undefined;
   for (const path of keyrings) {
