@@ -9,7 +9,11 @@ export function waitForLock(events: EventSink, stage: Stage): LockOptions {
   return {
     wait: LOCK_WAIT,
     onWait: ({ pid, host, since }) => {
-      events({ type: 'stage', stage, title: `Waiting for process ${pid} on ${host}, at work since ${since}` });
+      events({
+        type: 'stage',
+        stage,
+        title: `Waiting for process ${pid} on ${host}, at work since ${since}`,
+      });
     },
   };
 }

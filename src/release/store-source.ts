@@ -35,7 +35,11 @@ export interface StoredSource extends RootChecksums {
 export async function storeSource(options: StoreSourceOptions): Promise<StoredSource> {
   const { spec, layout, branch, owner, transaction, events } = options;
   events({ type: 'stage', stage: 'sources', title: 'Reading the build output' });
-  const build = await readSource(spec, transaction, { events, layout, ...(owner === undefined ? {} : { owner }) });
+  const build = await readSource(spec, transaction, {
+    events,
+    layout,
+    ...(owner === undefined ? {} : { owner }),
+  });
   const errors: string[] = [];
   const report: DiagnosticSink = (diagnostic) => {
     events({ type: 'diagnostic', diagnostic });

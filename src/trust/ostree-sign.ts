@@ -29,9 +29,16 @@ export async function signCommit(
   return encodeDetachedMetadata(await withSignatures(commit, signers, metadata));
 }
 
-/** The `summary.sig` for this summary. A summary is signed anew after each change, so nothing old is kept. */
-export async function signSummary(summary: Uint8Array, signers: readonly Signer[]): Promise<Uint8Array> {
-  return encodeDetachedMetadata(await withSignatures(summary, signers, []));
+/**
+ * The `summary.sig` for this summary. With `existing`, its signatures are kept: a file that holds those of the
+ * old and of the new summary is valid before and after the summary is replaced.
+ */
+export async function signSummary(
+  summary: Uint8Array,
+  signers: readonly Signer[],
+  existing?: Uint8Array,
+): Promise<Uint8Array> {
+  return signCommit(summary, signers, existing);
 }
 
 async function withSignatures(

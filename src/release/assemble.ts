@@ -1,0 +1,84 @@
+/** `treewright release`: a build output into a published release. */
+import { buildApp } from '../apps/build.ts';
+import { join } from 'node:path';
+import type { Config } from '../config/types.ts';
+import { TreewrightError } from '../core/errors.ts';
+import type { EventSink } from '../core/events.ts';
+import type { BuildOutput } from '../sources/types.ts';
+import type { ReleaseContent } from './content.ts';
+import type { ManifestApp, ReleaseManifest } from './manifest.ts';
+import type { ReleaseReport } from './publish-content.ts';
+import { publishContent } from './publish-content.ts';
+import type { ReleaseSession } from './session.ts';
+import { withSession } from './session.ts';
+import { storeSource } from './store-source.ts';
+import { chooseVersion } from './version.ts';
+
+export interface AssembleOptions {
+  readonly config: Config;
+  /** Overrides the configuration's version. */
+  readonly version?: string;
+  /** Overrides the configuration's output. */
+  readonly output?: string;
+  readonly events: EventSink;
+  readonly now: Date;
+}
+
+export async function assembleRelease(options: AssembleOptions): Promise<ReleaseReport> {
+  return withSession(options, (session) =>
+    publishContent(session, async (transaction): Promise<ReleaseContent> => {
+      const { config, events } = session;
+      const { branch, layout } = config.ostree;
+      const stored = await storeSource({ spec: config.source, layout, branch, transaction, events });
+      const { build, kernelRelease, rootTree, rootMeta } = stored;
+      const version = chooseVersion(options.version, config, build.facts.version);
+      return {
+        version,
+        root: { rootTree, rootMeta },
+        layout,
+        ...(kernelRelease === undefined ? {} : { kernelRelease }),
+        ...(build.facts.arch === undefined ? {} : { architecture: build.facts.arch }),
+        kargs: config.boot.kargs,
+        source: describeSource(build),
+        apps: () => buildApps(session, version),
+      };
+    }),
+  );
+}
+
+function describeSource({ kind, kernel, facts }: BuildOutput): ReleaseManifest['source'] {
+  const os = facts.osRelease['PRETTY_NAME'] ?? facts.osRelease['ID'];
+  return {
+    kind,
+    ...(facts.arch === undefined ? {} : { architecture: facts.arch }),
+    init: facts.init,
+    ...(os === undefined ? {} : { os }),
+    ...(kernel === undefined ? {} : { kernel: kernel.release }),
+    packages: facts.packages.length,
+  };
+}
+
+async function buildApps(
+  { config, events, output }: ReleaseSession,
+  version: string,
+): Promise<ManifestApp[]> {
+  if (config.apps.length > 0) events({ type: 'stage', stage: 'apps', title: 'Packing the apps' });
+  const apps: ManifestApp[] = [];
+  for (const { name, compose } of config.apps) {
+    if (apps.some((app) => app.name === name)) {
+      throw new TreewrightError(
+        'config/duplicate-app',
+        `two apps are named ${name}: give one of them another name`,
+      );
+    }
+    const app = await buildApp({ name, compose, version }, join(output, 'apps'), { events });
+    apps.push({
+      name: app.name,
+      digest: app.digest,
+      manifestSize: app.manifestSize,
+      bytes: app.bytes,
+      services: app.services.map((service) => ({ name: service.name, image: service.image })),
+    });
+  }
+  return apps;
+}

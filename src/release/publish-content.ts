@@ -1,0 +1,269 @@
+/**
+ * From content to a published release. Everything a pointer leads to is on disk before the pointer: objects,
+ * deltas, summary, ref, release directory, and TUF's timestamp last of all. Before the pointers move, the
+ * release is read back and checked.
+ */
+import { join } from 'node:path';
+import type { Checksum } from '../core/checksum.ts';
+import { TreewrightError } from '../core/errors.ts';
+import type { TufDocument, TufRole, TufRoot } from '../formats/tuf.ts';
+import { commitSize } from '../repo/size.ts';
+import { openStore } from '../platform/store.ts';
+import { commitMetadata } from '../repo/commit.ts';
+import { readCommit } from '../repo/read.ts';
+import type { TransactionStats } from '../repo/transaction.ts';
+import { beginTransaction } from '../repo/transaction.ts';
+import type { RootRole } from '../trust/tuf-root.ts';
+import { createRoot } from '../trust/tuf-root.ts';
+import { planTufUpdate, writeTufUpdate } from '../trust/tuf-update.ts';
+import { bootFiles } from './boot-step.ts';
+import type { ReleaseEntry } from './catalog.ts';
+import { withRelease } from './catalog.ts';
+import type { ContentProvider, ReleaseContent } from './content.ts';
+import { buildDeltas } from './deltas-step.ts';
+import type { ManifestApp, ManifestDelta, ReleaseManifest } from './manifest.ts';
+import { encodeManifest, manifestTarget } from './manifest.ts';
+import { readManifest } from './read-manifest.ts';
+import { sha256, writeReleaseDirectory } from './release-files.ts';
+import { publishBranch, signStoredCommit, storeCommit } from './repository-step.ts';
+import type { ReleaseSession } from './session.ts';
+import { checkNotOlder, commitTimestamp } from './timestamp.ts';
+import { verifyReleaseContent } from './verify-content.ts';
+
+export interface ReleaseReport {
+  readonly version: string;
+  readonly product: string;
+  readonly machine: string;
+  readonly branch: string;
+  readonly commit: Checksum;
+  readonly parent?: Checksum;
+  /** True when this version was published already with the same content; only the metadata was signed anew. */
+  readonly unchanged: boolean;
+  /** The release directory. */
+  readonly output: string;
+  /** release.json, relative to it. */
+  readonly manifest: string;
+  readonly objects: { readonly total: number; readonly written: number };
+  readonly bytes: { readonly content: number; readonly written: number };
+  readonly deltas: readonly ManifestDelta[];
+  readonly apps: readonly ManifestApp[];
+  /** What a device without any object downloads, in bytes. */
+  readonly download: { readonly full: number };
+  readonly rollbackOf?: string;
+}
+
+/** Publishes what `provide` stages as the next release. */
+export async function publishContent(
+  session: ReleaseSession,
+  provide: ContentProvider,
+): Promise<ReleaseReport> {
+  const { config, repo, pool, events, output } = session;
+  const transaction = await beginTransaction({ repo, pool });
+  let content: ReleaseContent;
+  let commit: Checksum;
+  let stats: TransactionStats;
+  const parent = lastOnBranch(session);
+  try {
+    content = await provide(transaction);
+    const published = session.releases.find(({ version }) => version === content.version);
+    if (published !== undefined) {
+      await transaction.abort();
+      return await republish(session, published, content);
+    }
+    commit = await storeCommit(repo, transaction, config.ostree.branch, {
+      metadata: commitMetadata({
+        version: content.version,
+        ref: config.ostree.branch,
+        ...(content.kernelRelease === undefined ? {} : { kernelRelease: content.kernelRelease }),
+        ...(content.architecture === undefined ? {} : { architecture: content.architecture }),
+      }),
+      ...(parent === undefined ? {} : { parent: parent.commit }),
+      subject: `${config.product} ${content.version}`,
+      body: '',
+      timestamp: await timestampAfter(session, parent),
+      ...content.root,
+    });
+    stats = await transaction.flush();
+  } catch (error) {
+    await transaction.abort();
+    throw error;
+  }
+  events({
+    type: 'done',
+    stage: 'repo',
+    summary: `${stats.objects.written} of ${stats.objects.total} objects written`,
+  });
+  await signStoredCommit(repo, commit, session.signers.ostree ?? []);
+
+  const boot = await bootFiles(session, commit, parent?.commit, content.kargs);
+  const deltas = await buildDeltas(session, commit);
+  const apps = await content.apps();
+  const manifest = await describe(session, content, commit, parent, { deltas, apps, boot: boot.manifest });
+  const manifestBytes = encodeManifest(manifest);
+
+  events({ type: 'stage', stage: 'verify', title: 'Reading the release back' });
+  await writeReleaseDirectory(output, content.version, manifestBytes, boot.files);
+  const known = parent === undefined ? [] : [parent.commit];
+  await verifyReleaseContent(openStore(output), manifest, { events, known });
+
+  events({ type: 'stage', stage: 'release', title: 'Publishing' });
+  await publishBranch(repo, config.ostree.branch, commit, session.signers.ostree ?? [], seconds(session));
+  await publishMetadata(session, manifest, manifestBytes);
+  events({ type: 'done', stage: 'release', summary: `${config.product} ${content.version} published` });
+  return report(session, manifest, stats, false);
+}
+
+function seconds(session: ReleaseSession): number {
+  return commitTimestamp(undefined, process.env, session.now);
+}
+
+function lastOnBranch(session: ReleaseSession): ReleaseEntry | undefined {
+  return session.releases.filter(({ branch }) => branch === session.config.ostree.branch).at(-1);
+}
+
+async function timestampAfter(session: ReleaseSession, parent: ReleaseEntry | undefined): Promise<number> {
+  const timestamp = seconds(session);
+  if (parent === undefined) return timestamp;
+  const before = (await readCommit(openStore(session.repo), parent.commit)).timestamp;
+  checkNotOlder(timestamp, before, session.config.ostree.branch);
+  return timestamp;
+}
+
+async function describe(
+  session: ReleaseSession,
+  content: ReleaseContent,
+  commit: Checksum,
+  parent: ReleaseEntry | undefined,
+  parts: Pick<ReleaseManifest, 'deltas' | 'apps' | 'boot'>,
+): Promise<ReleaseManifest> {
+  const { config, repo } = session;
+  const { timestamp } = await readCommit(openStore(repo), commit);
+  const size = await commitSize(repo, commit);
+  return {
+    schema: 1,
+    product: config.product,
+    machine: config.machine,
+    version: content.version,
+    sequence: (session.releases.at(-1)?.sequence ?? 0) + 1,
+    created: new Date(seconds(session) * 1000).toISOString().replace('.000Z', 'Z'),
+    ...(content.rollbackOf === undefined ? {} : { rollbackOf: content.rollbackOf }),
+    source: content.source,
+    ostree: {
+      branch: config.ostree.branch,
+      osname: config.ostree.osname,
+      layout: content.layout,
+      commit,
+      ...(parent === undefined ? {} : { parent: parent.commit }),
+      timestamp,
+      ...content.root,
+      objects: size.objects,
+      downloadBytes: size.bytes,
+      publicKeys: (session.signers.ostree ?? []).map((signer) =>
+        Buffer.from(signer.public).toString('base64'),
+      ),
+    },
+    deltas: parts.deltas,
+    ...(parts.boot === undefined ? {} : { boot: parts.boot }),
+    apps: parts.apps,
+  };
+}
+
+/** Writes the TUF metadata that names the release; its timestamp is the switch. */
+async function publishMetadata(
+  session: ReleaseSession,
+  manifest?: ReleaseManifest,
+  manifestBytes: Uint8Array = new Uint8Array(0),
+): Promise<void> {
+  const { config, signers, tuf, targets, now, output, events } = session;
+  const { expires } = config.signing;
+  const time = Math.floor(now.getTime() / 1000);
+  let root: TufDocument<TufRoot> | undefined;
+  if (tuf === undefined) {
+    const keysOf = (role: TufRole): RootRole => ({
+      keys: (signers[role] ?? []).map((signer) => signer.public),
+    });
+    root = await createRoot({
+      keys: {
+        root: keysOf('root'),
+        targets: keysOf('targets'),
+        snapshot: keysOf('snapshot'),
+        timestamp: keysOf('timestamp'),
+      },
+      signers: signers.root ?? [],
+      validity: expires.root,
+      now: time,
+    });
+  }
+  const plan = await planTufUpdate(tuf, {
+    ...(root === undefined ? {} : { root }),
+    ...(manifest === undefined
+      ? {}
+      : {
+          targets: withRelease(targets, manifest, {
+            length: manifestBytes.length,
+            sha256: sha256(manifestBytes),
+          }),
+        }),
+    signers: {
+      ...(signers.targets === undefined ? {} : { targets: signers.targets }),
+      ...(signers.snapshot === undefined ? {} : { snapshot: signers.snapshot }),
+      ...(signers.timestamp === undefined ? {} : { timestamp: signers.timestamp }),
+    },
+    validity: expires,
+    now: time,
+  });
+  for (const diagnostic of plan.diagnostics) events({ type: 'diagnostic', diagnostic });
+  await writeTufUpdate(join(output, 'tuf'), plan);
+}
+
+/** The same version again: with the same tree only the metadata's expiry is renewed, with another one it is refused. */
+async function republish(
+  session: ReleaseSession,
+  published: ReleaseEntry,
+  content: ReleaseContent,
+): Promise<ReleaseReport> {
+  const { version } = published;
+  const commit = await readCommit(openStore(session.repo), published.commit);
+  if (commit.rootTree !== content.root.rootTree || commit.rootMeta !== content.root.rootMeta) {
+    throw new TreewrightError(
+      'input/version-exists',
+      `version ${version} is published already with another tree (commit ${published.commit}); devices that have ` +
+        'it would never see the new one: give this build another version with --version',
+      { data: { version, commit: published.commit } },
+    );
+  }
+  const manifest = await readManifest(openStore(session.output), session.targets, published);
+  await publishMetadata(session);
+  session.events({
+    type: 'done',
+    stage: 'release',
+    summary: `${version} is published already with this tree; its metadata was signed anew`,
+  });
+  const none = { objects: { total: manifest.ostree.objects, written: 0 }, bytes: { content: 0, written: 0 } };
+  return report(session, manifest, none, true);
+}
+
+function report(
+  session: ReleaseSession,
+  manifest: ReleaseManifest,
+  stats: TransactionStats,
+  unchanged: boolean,
+): ReleaseReport {
+  const { product, machine, version, ostree, deltas, apps, rollbackOf } = manifest;
+  return {
+    version,
+    product,
+    machine,
+    branch: ostree.branch,
+    commit: ostree.commit,
+    ...(ostree.parent === undefined ? {} : { parent: ostree.parent }),
+    unchanged,
+    output: session.output,
+    manifest: manifestTarget(version),
+    ...stats,
+    deltas,
+    apps,
+    download: { full: ostree.downloadBytes },
+    ...(rollbackOf === undefined ? {} : { rollbackOf }),
+  };
+}

@@ -1,0 +1,90 @@
+/** The OSTree side of a release: commit, signature, deltas, summary, ref, in the order in which they may appear. */
+import { readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Checksum } from '../core/checksum.ts';
+import { systemErrorCode } from '../core/errors.ts';
+import type { Vardict } from '../formats/gvariant.ts';
+import type { Commit } from '../formats/ostree-objects.ts';
+import { decodeCommit, encodeCommit } from '../formats/ostree-objects.ts';
+import { writeFileAtomic } from '../platform/files.ts';
+import { openStore } from '../platform/store.ts';
+import { writeCommit } from '../repo/commit.ts';
+import { commitMetaPath } from '../repo/paths.ts';
+import { readMetadata, readRef } from '../repo/read.ts';
+import { buildSummary, writeRef } from '../repo/refs.ts';
+import type { Transaction } from '../repo/transaction.ts';
+import type { Signer } from '../trust/ed25519.ts';
+import { signCommit, signSummary } from '../trust/ostree-sign.ts';
+import { deltaDigests } from '../delta/list.ts';
+
+async function readIfThere(path: string): Promise<Uint8Array | undefined> {
+  try {
+    return await readFile(path);
+  } catch (error) {
+    if (systemErrorCode(error) === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+/**
+ * The commit a killed run left on the branch when it is the one this run would make at another time: same parent,
+ * tree, metadata. Taking it up again keeps devices that have pulled it already on the branch.
+ */
+async function unpublishedTwin(repo: string, branch: string, wanted: Commit): Promise<Checksum | undefined> {
+  const store = openStore(repo);
+  const head = await readRef(store, branch);
+  if (head === undefined || head === wanted.parent) return undefined;
+  const bytes = await readMetadata(store, head, 'commit');
+  const twin = encodeCommit({ ...wanted, timestamp: decodeCommit(bytes).timestamp });
+  return Buffer.compare(bytes, twin) === 0 ? head : undefined;
+}
+
+/** Stores the commit in the transaction, unless a killed run has stored the same one already. */
+export async function storeCommit(
+  repo: string,
+  transaction: Transaction,
+  branch: string,
+  commit: Commit & { readonly metadata: Vardict },
+): Promise<Checksum> {
+  return (await unpublishedTwin(repo, branch, commit)) ?? (await writeCommit(transaction, commit));
+}
+
+/** Adds our signature to the commit's detached metadata. */
+export async function signStoredCommit(
+  repo: string,
+  commit: Checksum,
+  signers: readonly Signer[],
+): Promise<void> {
+  const path = join(repo, commitMetaPath(commit));
+  const bytes = await readMetadata(openStore(repo), commit, 'commit');
+  await writeFileAtomic(path, await signCommit(bytes, signers, await readIfThere(path)));
+}
+
+/**
+ * Replaces the signed summary, then moves the branch. Two files cannot be replaced at once, so summary.sig first
+ * carries signatures of both the old and the new summary: every client finds a valid pair at any instant.
+ */
+export async function publishBranch(
+  repo: string,
+  branch: string,
+  commit: Checksum,
+  signers: readonly Signer[],
+  lastModified: number,
+): Promise<void> {
+  const summary = await buildSummary({
+    repo,
+    deltas: await deltaDigests(repo),
+    lastModified,
+    pending: new Map([[branch, commit]]),
+  });
+  const signature = join(repo, 'summary.sig');
+  await writeFileAtomic(signature, await signSummary(summary, signers, await readIfThere(signature)));
+  await writeFileAtomic(join(repo, 'summary'), summary);
+  await writeFileAtomic(signature, await signSummary(summary, signers));
+  await writeRef(repo, branch, commit);
+}
+
+/** Removes a delta that is not to be published. */
+export async function removeDelta(repo: string, path: string): Promise<void> {
+  await rm(join(repo, path), { recursive: true, force: true });
+}
