@@ -74,23 +74,23 @@ export function resolveConfig(
 }
 
 function resolveSource(source: RawConfig['source'], base: string): SourceConfig {
-  if ('buildroot' in source) return { kind: 'buildroot', output: resolve(base, source.buildroot) };
-  if ('yocto' in source) {
-    return {
-      kind: 'yocto',
-      deploy: resolve(base, source.yocto),
-      ...(source.image === undefined ? {} : { image: source.image }),
-    };
-  }
   const release = source['kernel-release'];
   const trees = source['device-trees'];
-  return {
-    kind: 'rootfs',
-    rootfs: resolve(base, source.rootfs),
+  const bootFiles = {
     ...(source.kernel === undefined ? {} : { kernel: resolve(base, source.kernel) }),
     ...(release === undefined ? {} : { kernelRelease: release }),
     ...(source.initramfs === undefined ? {} : { initramfs: resolve(base, source.initramfs) }),
     ...(trees === undefined ? {} : { deviceTrees: trees.map((tree) => resolve(base, tree)) }),
+  };
+  if ('buildroot' in source) {
+    return { kind: 'buildroot', output: resolve(base, source.buildroot), ...bootFiles };
+  }
+  if ('rootfs' in source) return { kind: 'rootfs', rootfs: resolve(base, source.rootfs), ...bootFiles };
+  return {
+    kind: 'yocto',
+    deploy: resolve(base, source.yocto),
+    ...(source.image === undefined ? {} : { image: source.image }),
+    ...bootFiles,
   };
 }
 

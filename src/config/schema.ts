@@ -39,12 +39,30 @@ const duration = (description: string, fallback: string) => {
 const identifier =
   'a name of ASCII letters, digits, ".", "_", "+" and "-" that begins with a letter or digit, at most 100 long';
 
+/** Boot files named here go before those that the build is found to hold. */
+const bootFiles = {
+  kernel: path('a kernel image').optional().meta({
+    description: 'The kernel image, when it is not the one the build holds.',
+  }),
+  'kernel-release': text(/^[A-Za-z0-9][A-Za-z0-9._+~-]*$/, 'a kernel release such as 6.6.52-yocto')
+    .optional()
+    .meta({
+      description: 'What `uname -r` will say; needed when neither modules nor the kernel image tell it.',
+      examples: ['6.6.52-yocto'],
+    }),
+  initramfs: path('an initramfs').optional().meta({ description: 'The initramfs image.' }),
+  'device-trees': list(path('a device tree, a directory of them or a glob'), 'device tree paths')
+    .optional()
+    .meta({ description: 'Device tree blobs and overlays: files, directories or globs.' }),
+};
+
 const buildroot = z
   .strictObject({
     buildroot: path("Buildroot's output directory, the one with images/ and .config").meta({
       description: "Buildroot's output directory, the one with images/ and .config.",
       examples: ['./output'],
     }),
+    ...bootFiles,
   })
   .meta({ title: 'Buildroot output' });
 
@@ -60,6 +78,7 @@ const yocto = z
         description: 'The image recipe; needed when the directory holds more than one image.',
         examples: ['core-image-minimal'],
       }),
+    ...bootFiles,
   })
   .meta({ title: 'Yocto deploy directory' });
 
@@ -68,19 +87,7 @@ const rootfs = z
     rootfs: path('a root filesystem: a directory, or a tar, .gz, .bz2, .xz or .zst of one').meta({
       description: 'A directory, or a tar, .gz, .bz2, .xz or .zst of one.',
     }),
-    kernel: path('a kernel image').optional().meta({
-      description: 'The kernel image. Without it, a kernel already under usr/lib/modules is used.',
-    }),
-    'kernel-release': text(/^[A-Za-z0-9][A-Za-z0-9._+~-]*$/, 'a kernel release such as 6.6.52-yocto')
-      .optional()
-      .meta({
-        description: 'What `uname -r` will say; needed when the tree has no modules to tell it.',
-        examples: ['6.6.52-yocto'],
-      }),
-    initramfs: path('an initramfs').optional().meta({ description: 'The initramfs image.' }),
-    'device-trees': list(path('a device tree'), 'device tree paths')
-      .optional()
-      .meta({ description: 'Device tree blobs and overlays.' }),
+    ...bootFiles,
   })
   .meta({ title: 'Root filesystem' });
 

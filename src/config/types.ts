@@ -3,18 +3,22 @@
 /** How the root filesystem is laid out before it is committed. */
 export type LayoutName = 'ostree' | 'meta-updater' | 'none';
 
+/** Boot files that go before those the build is found to hold. */
+interface BootFilesConfig {
+  readonly kernel?: string;
+  readonly kernelRelease?: string;
+  readonly initramfs?: string;
+  /** Files, directories or globs. */
+  readonly deviceTrees?: readonly string[];
+}
+
 /** Where the build output is. The fields are those of the source readers. */
-export type SourceConfig =
-  | { readonly kind: 'buildroot'; readonly output: string }
-  | { readonly kind: 'yocto'; readonly deploy: string; readonly image?: string }
-  | {
-      readonly kind: 'rootfs';
-      readonly rootfs: string;
-      readonly kernel?: string;
-      readonly kernelRelease?: string;
-      readonly initramfs?: string;
-      readonly deviceTrees?: string[];
-    };
+export type SourceConfig = BootFilesConfig &
+  (
+    | { readonly kind: 'buildroot'; readonly output: string }
+    | { readonly kind: 'yocto'; readonly deploy: string; readonly image?: string }
+    | { readonly kind: 'rootfs'; readonly rootfs: string }
+  );
 
 export interface OstreeConfig {
   /** The ref that devices follow, such as `gateway/stable`. */

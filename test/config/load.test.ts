@@ -192,13 +192,16 @@ kargs: [quiet]
   });
 
   it('tells which kind of source a key goes with', () => {
-    expect(faultsOf('product: p\nmachine: m\nsource:\n  buildroot: o\n  kernel: Image\n  imaeg: x\n'))
-      .toMatchInlineSnapshot(`
-        [
-          "5:3: unknown key "kernel" in source; it goes with rootfs, not with buildroot",
-          "6:3: unknown key "imaeg" in source; with buildroot, expected only buildroot",
-        ]
-      `);
+    expect(
+      faultsOf(
+        'product: p\nmachine: m\nsource:\n  buildroot: o\n  kernel: Image\n  image: i\n  initrmafs: x\n',
+      ),
+    ).toMatchInlineSnapshot(`
+      [
+        "6:3: unknown key "image" in source; it goes with yocto, not with buildroot",
+        "7:3: unknown key "initrmafs" in source; did you mean "initramfs"?",
+      ]
+    `);
     expect(faultsOf('product: p\nmachine: m\nsource: { buildrot: o }\n')).toMatchInlineSnapshot(`
       [
         "3:11: unknown key "buildrot" in source; did you mean "buildroot"?",
