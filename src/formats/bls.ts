@@ -41,7 +41,7 @@ export function parseBlsEntry(text: string): BlsField[] {
   for (const [i, line] of text.split('\n').entries()) {
     if (line === '' || line.startsWith('#')) continue;
     const [, key = '', value = ''] =
-      /^(\S+)[ \t]+(.+)$/.exec(line) ?? fail(i + 1, 'expected a key and a value');
+      /^(\S+)[ \t]+(.+)$/s.exec(line) ?? fail(i + 1, 'expected a key and a value');
     if (!KEY.test(key)) fail(i + 1, `${JSON.stringify(key)} is not a key`);
     if (/[\0\r]/.test(value)) fail(i + 1, `the value of ${key} holds a control character`);
     fields.push({ key, value });

@@ -1,0 +1,24 @@
+/** The files of a boot plan, as they go into a release. */
+import { utf8 } from '../core/bytes.ts';
+import { encodeScriptImage } from '../formats/uboot-image.ts';
+import { renderFwEnvConfig } from './board.ts';
+import { renderBootScript } from './boot-script.ts';
+import type { BootPlan } from './plan.ts';
+
+/**
+ * Relative path → bytes: `uEnv.txt` and `loader/entries/*.conf` as in boot/loader.N on the device, `boot.cmd`,
+ * `boot.scr`, and `fw_env.config` when the place of the environment is known. The same plan gives the same bytes.
+ */
+export function renderBoot(plan: BootPlan): Map<string, Uint8Array> {
+  const script = utf8(renderBootScript(plan.board, plan.rollback));
+  const files = new Map<string, Uint8Array>([['uEnv.txt', utf8(plan.uEnv)]]);
+  for (const { fileName, text } of plan.entries) files.set(`loader/entries/${fileName}`, utf8(text));
+  files.set('boot.cmd', script);
+  files.set(
+    'boot.scr',
+    encodeScriptImage({ script, name: 'OSTree boot script', arch: plan.board.arch, time: plan.timestamp }),
+  );
+  const fwEnv = renderFwEnvConfig(plan.board.environment);
+  if (fwEnv !== undefined) files.set('fw_env.config', utf8(fwEnv));
+  return files;
+}
