@@ -33,9 +33,10 @@ export function keyIdOf(publicKey: PublicKey): Checksum {
   return tufKeyId(ed25519TufKey(publicKey));
 }
 
-/** The raw public half of an ed25519 key object. */
+/** The raw public key of an ed25519 key object, be it the private or the public half. */
 export function rawPublicKey(key: KeyObject): PublicKey {
-  const spki = createPublicKey(key).export({ format: 'der', type: 'spki' });
+  const publicKey = key.type === 'private' ? createPublicKey(key) : key;
+  const spki = publicKey.export({ format: 'der', type: 'spki' });
   return Uint8Array.from(spki.subarray(SPKI_PREFIX.length));
 }
 
