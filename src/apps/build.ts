@@ -1,0 +1,381 @@
+/**
+ * From a Compose file and its folder to a compose-app artifact in an OCI image layout.
+ * Source of the artifact's form: composeapp internal/app_manifest_builder.go and pkg/compose/v1/{publish,app}.go.
+ */
+import { open } from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
+import { fromUtf8, utf8 } from '../core/bytes.ts';
+import type { Checksum } from '../core/checksum.ts';
+import { formatLocation } from '../core/diagnostics.ts';
+import type { Diagnostic } from '../core/diagnostics.ts';
+import { TreewrightError, isTreewrightError, systemErrorCode } from '../core/errors.ts';
+import type { EventSink } from '../core/events.ts';
+import { noEvents } from '../core/events.ts';
+import type { ImageReference } from '../formats/image-reference.ts';
+import {
+  isPathComponent,
+  parseImageReference,
+  pinnedName,
+  repositoryName,
+} from '../formats/image-reference.ts';
+import type { Descriptor, Digest, ImageManifest } from '../formats/oci.ts';
+import { EMPTY_CONFIG, MEDIA_TYPES, digestHex, encodeImageManifest } from '../formats/oci.ts';
+import { encodeYaml } from '../formats/yaml-text.ts';
+import { COMPOSE_NAME, packApp } from './app-archive.ts';
+import type { FolderEntry } from './app-folder.ts';
+import { listAppFolder } from './app-folder.ts';
+import type { ComposeFile, ComposeService } from './compose-file.ts';
+import { MAX_COMPOSE_SIZE, configError, pinComposeFile, readComposeFile } from './compose-file.ts';
+import { IGNORE_FILE, NO_IGNORE_RULES, parseIgnoreRules } from './ignore-rules.ts';
+import { interpolate, parseDotEnv } from './interpolation.ts';
+import { addToIndex, writeBlob } from './oci-layout.ts';
+import type { RegistryClient } from './registry.ts';
+
+export const APP_ARTIFACT_TYPE = 'application/vnd.fio+compose-app';
+export const APP_ARCHIVE_TYPE = 'application/octet-stream';
+export const APP_ANNOTATIONS = { 'compose-app': 'v1' } as const;
+
+/** aktualizr-lite's limit for an app's manifest, in bytes; composeapp's own is 51,200. */
+export const MAX_APP_MANIFEST_SIZE = 16_384;
+
+export interface AppSpec {
+  /** One component of a repository path: lower-case letters and digits, with `.`, `_`, `-` inside. Default: the folder's name. */
+  readonly name?: string;
+  /** The Compose file; its folder is the app. */
+  readonly compose: string;
+  /** Version of the release, for the name in index.json. */
+  readonly version: string;
+  /** Where a registry will have the app (`host/path`), for `uri`. */
+  readonly repository?: string;
+  /** Go's name of the device's processor, such as `arm64`; an image that lacks it gets a warning. */
+  readonly architecture?: string;
+}
+
+export interface AppOptions {
+  readonly events?: EventSink;
+  /** Values for variables in image names, before the `.env` file. Default: none. */
+  readonly env?: Readonly<Record<string, string | undefined>>;
+  /** Asked for images that carry no digest. Without it such an image is an error. */
+  readonly registry?: RegistryClient;
+}
+
+export interface AppService {
+  readonly name: string;
+  /** `domain/path@sha256:…`. */
+  readonly image: string;
+  /** What the Compose file says, variables replaced. */
+  readonly resolvedFrom: string;
+}
+
+export interface AppBlob {
+  readonly digest: Digest;
+  readonly size: number;
+  readonly mediaType: string;
+}
+
+export interface AppDescriptor {
+  readonly name: string;
+  /** SHA-256 of the manifest. */
+  readonly digest: Checksum;
+  /** Bytes. */
+  readonly manifestSize: number;
+  /** `host/path@sha256:…`, when the spec names a repository. */
+  readonly uri?: string;
+  readonly services: readonly AppService[];
+  /** The manifest first, then what it refers to. */
+  readonly blobs: readonly AppBlob[];
+  /** All blobs together, without the container images. */
+  readonly bytes: number;
+}
+
+/** Compose files docker compose would take instead of, or besides, `docker-compose.yml`. */
+const RIVAL_FILES = [
+  'compose.yaml',
+  'compose.yml',
+  'docker-compose.yaml',
+  'docker-compose.yml',
+  'compose.override.yaml',
+  'compose.override.yml',
+  'docker-compose.override.yaml',
+  'docker-compose.override.yml',
+];
+
+const MAX_ENV_SIZE = 1024 * 1024;
+
+/**
+ * Writes the app into `layout` and lists it in index.json as `<name>:<version>`. The same folder and the same
+ * images give the same digest, on any machine. Throws `config/*` for faults of the Compose file,
+ * `input/bad-app-file` for files that cannot go along, `network/*` and `trust/*` from the registry.
+ */
+export async function buildApp(
+  spec: AppSpec,
+  layout: string,
+  options: AppOptions = {},
+): Promise<AppDescriptor> {
+  const { events = noEvents } = options;
+  const diagnostics = (diagnostic: Diagnostic): void => events({ type: 'diagnostic', diagnostic });
+  const folder = dirname(resolve(spec.compose));
+  const name = appName(spec, folder);
+  const refName = `${name}:${spec.version}`;
+  if (!/^[A-Za-z0-9]+(?:(?:[-._:@+]|--)[A-Za-z0-9]+)*$/.test(spec.version)) {
+    throw new TreewrightError(
+      'config/bad-version',
+      `the version ${JSON.stringify(spec.version)} cannot be part of an image name; letters, digits and ". _ - +" between them can`,
+    );
+  }
+  events({ type: 'stage', stage: 'apps', title: `app ${name}` });
+
+  const compose = readComposeFile(await readText(spec.compose, MAX_COMPOSE_SIZE), spec.compose, diagnostics);
+  const entries = await appEntries(folder, basename(spec.compose));
+  checkReferencedFiles(compose, entries);
+  const services = await pinServices(compose.services, folder, spec, options, diagnostics);
+
+  const pinned = utf8(
+    encodeYaml(
+      pinComposeFile(compose.root, new Map(services.map((service) => [service.name, service.image]))),
+    ),
+  );
+  if (pinned.length > MAX_COMPOSE_SIZE) {
+    throw new TreewrightError(
+      'config/compose-too-large',
+      `${spec.compose} has ${pinned.length} bytes once its anchors are written out; composeapp accepts ${MAX_COMPOSE_SIZE}`,
+    );
+  }
+  const archive = await writeBlob(layout, packApp(folder, entries, pinned));
+  await writeBlob(layout, [EMPTY_CONFIG.content]);
+  const manifest = encodeAppManifest({ mediaType: APP_ARCHIVE_TYPE, ...archive });
+  const stored = await writeBlob(layout, [manifest]);
+  const descriptor: Descriptor = {
+    mediaType: MEDIA_TYPES.manifest,
+    ...stored,
+    artifactType: APP_ARTIFACT_TYPE,
+  };
+  await addToIndex(layout, [{ name: refName, descriptor }]);
+
+  const blobs: AppBlob[] = [
+    { digest: stored.digest, size: stored.size, mediaType: MEDIA_TYPES.manifest },
+    EMPTY_CONFIG.descriptor,
+    { digest: archive.digest, size: archive.size, mediaType: APP_ARCHIVE_TYPE },
+  ];
+  const bytes = blobs.reduce((sum, blob) => sum + blob.size, 0);
+  events({
+    type: 'done',
+    stage: 'apps',
+    summary: `app ${name}: ${services.length} services, ${bytes} bytes`,
+  });
+  return {
+    name,
+    digest: digestHex(stored.digest),
+    manifestSize: stored.size,
+    ...(spec.repository === undefined ? {} : { uri: appUri(spec.repository, stored.digest) }),
+    services,
+    blobs,
+    bytes,
+  };
+}
+
+function encodeAppManifest(archive: Descriptor): Uint8Array {
+  const manifest: ImageManifest = {
+    artifactType: APP_ARTIFACT_TYPE,
+    config: EMPTY_CONFIG.descriptor,
+    layers: [archive],
+    annotations: APP_ANNOTATIONS,
+  };
+  const bytes = encodeImageManifest(manifest);
+  if (bytes.length > MAX_APP_MANIFEST_SIZE) {
+    throw new TreewrightError(
+      'internal/manifest-too-large',
+      `the app's manifest has ${bytes.length} bytes, more than the ${MAX_APP_MANIFEST_SIZE} devices accept`,
+    );
+  }
+  return bytes;
+}
+
+function appName(spec: AppSpec, folder: string): string {
+  const name = spec.name ?? basename(folder);
+  // composeapp hands the name to Compose as the project's name, which knows no dots.
+  if (isPathComponent(name) && !name.includes('.')) return name;
+  throw new TreewrightError(
+    'config/bad-app-name',
+    `${JSON.stringify(name)} cannot name an app: lower-case letters and digits, with "-" or "_" between them${
+      spec.name === undefined ? '; it is the name of the folder, set "name" to choose another one' : ''
+    }`,
+  );
+}
+
+function appUri(repository: string, digest: Digest): string {
+  const reference = parseImageReference(repository);
+  if (reference.tag !== undefined || reference.digest !== undefined) {
+    throw new TreewrightError(
+      'config/bad-repository',
+      `${repository} must be a repository without tag and digest`,
+    );
+  }
+  return pinnedName(reference, digest);
+}
+
+async function readText(file: string, limit: number): Promise<string> {
+  try {
+    const handle = await open(file, 'r');
+    try {
+      const { size } = await handle.stat();
+      if (size > limit) {
+        throw new TreewrightError(
+          'input/too-large',
+          `${file} has ${size} bytes; at most ${limit} are allowed`,
+        );
+      }
+      const text = fromUtf8(await handle.readFile());
+      if (text === undefined) throw new TreewrightError('config/not-utf8', `${file} is not UTF-8`);
+      return text;
+    } finally {
+      await handle.close();
+    }
+  } catch (error) {
+    const code = systemErrorCode(error);
+    if (code === 'ENOENT' || code === 'EISDIR') {
+      throw new TreewrightError('config/no-compose-file', `there is no file ${file}`, { cause: error });
+    }
+    throw error;
+  }
+}
+
+async function readOptional(file: string, limit: number): Promise<string | undefined> {
+  try {
+    return await readText(file, limit);
+  } catch (error) {
+    if (isTreewrightError(error) && error.code === 'config/no-compose-file') return undefined;
+    throw error;
+  }
+}
+
+/** The folder's content without the Compose file, which is written anew. */
+async function appEntries(folder: string, composeName: string): Promise<FolderEntry[]> {
+  const rules = await readOptional(join(folder, IGNORE_FILE), MAX_ENV_SIZE);
+  const entries = await listAppFolder(
+    folder,
+    rules === undefined ? NO_IGNORE_RULES : parseIgnoreRules(rules),
+  );
+  const kept = entries.filter(({ path }) => path !== composeName);
+  const rival = kept.find(({ path }) => RIVAL_FILES.includes(path));
+  if (rival !== undefined) {
+    throw new TreewrightError(
+      'input/bad-app-file',
+      `${join(folder, rival.path)} would be read on the device besides or instead of ${COMPOSE_NAME}, with images that are not pinned; merge it into ${composeName} or name it in ${IGNORE_FILE}`,
+      { data: { path: rival.path } },
+    );
+  }
+  return kept;
+}
+
+function checkReferencedFiles(compose: ComposeFile, entries: readonly FolderEntry[]): void {
+  const paths = new Set(entries.map(({ path }) => path));
+  for (const { path, where } of compose.files) {
+    if (paths.has(path)) continue;
+    throw configError(
+      'config/missing-file',
+      where,
+      `${path} is not in the app's folder, or ${IGNORE_FILE} leaves it out`,
+    );
+  }
+}
+
+async function pinServices(
+  services: readonly ComposeService[],
+  folder: string,
+  spec: AppSpec,
+  { env = {}, registry, events = noEvents }: AppOptions,
+  diagnostics: (diagnostic: Diagnostic) => void,
+): Promise<AppService[]> {
+  const outer = (name: string): string | undefined => env[name];
+  const dotEnv = join(folder, '.env');
+  const text = services.some(({ image }) => image.includes('$'))
+    ? await readOptional(dotEnv, MAX_ENV_SIZE)
+    : undefined;
+  let fromFile: ReadonlyMap<string, string> | undefined;
+  const lookup = (name: string): string | undefined => {
+    fromFile ??= text === undefined ? new Map() : readDotEnv(text, dotEnv, outer);
+    return outer(name) ?? fromFile.get(name);
+  };
+  const known = new Map<string, string>();
+  const pinned: AppService[] = [];
+  for (const service of services) {
+    const written = located(service, () => interpolate(service.image, lookup));
+    const reference = located(service, () => parseImageReference(written));
+    const image = known.get(written) ?? (await pinImage(reference, service, spec, registry, diagnostics));
+    known.set(written, image);
+    pinned.push({ name: service.name, image, resolvedFrom: written });
+    events({
+      type: 'progress',
+      stage: 'apps',
+      what: 'images',
+      done: pinned.length,
+      total: services.length,
+      unit: 'items',
+    });
+  }
+  return pinned;
+}
+
+function readDotEnv(
+  text: string,
+  file: string,
+  outer: (name: string) => string | undefined,
+): ReadonlyMap<string, string> {
+  try {
+    return parseDotEnv(text, outer);
+  } catch (error) {
+    if (isTreewrightError(error))
+      throw new TreewrightError('config/bad-env-file', `${file}: ${error.message}`, { cause: error });
+    throw error;
+  }
+}
+
+/** Adds the place in the Compose file to what goes wrong with an image's name. */
+function located<T>(service: ComposeService, action: () => T): T {
+  try {
+    return action();
+  } catch (error) {
+    if (!isTreewrightError(error)) throw error;
+    const code = error.code === 'input/bad-image-reference' ? 'config/bad-image-reference' : error.code;
+    throw new TreewrightError(
+      code,
+      `${formatLocation(service.where)}: image of service ${service.name}: ${error.message}`,
+      {
+        cause: error,
+        data: error.data,
+      },
+    );
+  }
+}
+
+async function pinImage(
+  reference: ImageReference,
+  service: ComposeService,
+  spec: AppSpec,
+  registry: RegistryClient | undefined,
+  diagnostics: (diagnostic: Diagnostic) => void,
+): Promise<string> {
+  // A digest says all; asking for it would only make offline builds fail.
+  if (reference.digest !== undefined) return pinnedName(reference, reference.digest);
+  if (registry === undefined) {
+    throw configError(
+      'config/unpinned-image',
+      service.where,
+      `image of service ${service.name} has no digest and no registry may be asked; write ${repositoryName(reference)}@sha256:…`,
+    );
+  }
+  const { digest, platforms } = await registry.resolve(reference);
+  if (spec.architecture !== undefined && platforms.length > 0) {
+    const wanted = `linux/${spec.architecture}`;
+    if (!platforms.some((platform) => platform === wanted || platform.startsWith(`${wanted}/`))) {
+      diagnostics({
+        severity: 'warning',
+        code: 'input/no-image-platform',
+        message: `image ${pinnedName(reference, digest)} of service ${service.name} has no ${wanted}, only ${platforms.join(', ')}`,
+        where: service.where,
+      });
+    }
+  }
+  return pinnedName(reference, digest);
+}
