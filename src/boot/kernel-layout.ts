@@ -11,7 +11,7 @@ import { TreewrightError } from '../core/errors.ts';
 import type { DirTree } from '../formats/ostree-objects.ts';
 import type { ByteStore } from '../platform/store.ts';
 import { lookupPath, readContent, readDirTree } from '../repo/read.ts';
-import { drain, openCommitFile } from './commit-files.ts';
+import { drain } from './commit-files.ts';
 import type { KernelFormat } from './kernel-format.ts';
 import { KERNEL_HEAD_SIZE, kernelFormat } from './kernel-format.ts';
 
@@ -28,8 +28,7 @@ export type BootFile =
       /** Bytes of its content. */
       readonly size: number;
     }
-  | { readonly kind: 'directory'; readonly path: string; readonly source: string }
-  | { readonly kind: 'symlink'; readonly path: string; readonly source: string; readonly target: string };
+  | { readonly kind: 'directory'; readonly path: string };
 
 export interface KernelLayout {
   /** The directory name under usr/lib/modules. */
@@ -151,7 +150,7 @@ export async function readKernelLayout(store: ByteStore, commit: Checksum): Prom
     await add('devicetree', deviceTree.name, [bootcsum]);
   } else if (dtb !== undefined) {
     deviceTree = { kind: 'directory', name: 'dtb' };
-    await addDirectory(store, commit, `${directory}/dtb`, 'dtb', dtb.tree, bootcsum, files);
+    await addDirectory(store, `${directory}/dtb`, 'dtb', dtb.tree, bootcsum, files);
   }
   // The FIPS checksum of the kernel travels along but is not part of the boot checksum.
   if (has('.vmlinuz.hmac')) await add('.vmlinuz.hmac', `.${kernel}.hmac`, []);
@@ -201,17 +200,16 @@ async function hashContent(chunks: AsyncIterable<Uint8Array>, hashes: readonly H
   return concatBytes(head);
 }
 
-/** Adds a directory of device trees: names in byte order, files and directories mixed, symlinks followed when hashed. */
+/** Adds a directory of device trees: names in byte order, files and directories mixed. */
 async function addDirectory(
   store: ByteStore,
-  commit: Checksum,
   source: string,
   path: string,
   tree: Checksum,
   bootcsum: Hash,
   files: BootFile[],
 ): Promise<void> {
-  files.push({ kind: 'directory', path, source });
+  files.push({ kind: 'directory', path });
   const { files: entries, directories } = await readDirTree(store, tree);
   const children = [
     ...entries.map(({ name, checksum }) => ({ name, checksum, isDirectory: false })),
@@ -220,19 +218,21 @@ async function addDirectory(
   for (const { name, checksum, isDirectory } of children) {
     const at = { source: `${source}/${name}`, path: `${path}/${name}` };
     if (isDirectory) {
-      await addDirectory(store, commit, at.source, at.path, checksum, bootcsum, files);
+      await addDirectory(store, at.source, at.path, checksum, bootcsum, files);
       continue;
     }
     const content = await readContent(store, checksum);
-    if (content.symlinkTarget === '') {
-      await hashContent(content.chunks, [bootcsum]);
-      files.push({ kind: 'file', ...at, checksum, size: content.size });
-      continue;
+    if (content.symlinkTarget !== '') {
+      await drain(content.chunks);
+      // Seen with 2022.7 and 2025.2: "symlinkat: File exists" when the directory is copied a second time.
+      throw problem(
+        'device-tree-symlink',
+        `/${at.source} is a symlink to ${JSON.stringify(content.symlinkTarget)}: libostree deploys that once and fails ` +
+          'at the next update; put a copy of the file there',
+        { path: at.source },
+      );
     }
-    await drain(content.chunks);
-    files.push({ kind: 'symlink', ...at, target: content.symlinkTarget });
-    // libostree skips a symlink that leads nowhere and fails to read a directory.
-    const target = await openCommitFile(store, commit, at.source);
-    if (target !== undefined) await hashContent(target.content.chunks, [bootcsum]);
+    await hashContent(content.chunks, [bootcsum]);
+    files.push({ kind: 'file', ...at, checksum, size: content.size });
   }
 }

@@ -224,7 +224,7 @@ function filesOf(sysroot: Sysroot): BootFile[] {
   const files = new Map<string, BootFile>();
   for (const deployment of sysroot.deployments) {
     const directory = `boot/${bootDirectory(sysroot.osname, deployment)}`;
-    files.set(directory, { kind: 'directory', path: directory, source: '' });
+    files.set(directory, { kind: 'directory', path: directory });
     for (const file of deployment.layout.files) {
       const path = `${directory}/${file.path}`;
       files.set(path, { ...file, path });
