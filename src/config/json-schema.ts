@@ -1,5 +1,6 @@
 /** The JSON Schema of treewright.yaml, for editors. */
 import { z } from 'zod';
+import { writeFileAtomic } from '../platform/files.ts';
 import { configSchema } from './schema.ts';
 
 /** The part of JSON Schema that the configuration's schema consists of. */
@@ -45,4 +46,9 @@ export function allKeys(): { readonly name: string; readonly parent: string }[] 
   };
   descend(configJsonSchema(), '');
   return keys;
+}
+
+/** Writes the schema as a file of its own. */
+export async function writeConfigJsonSchema(path: string): Promise<void> {
+  await writeFileAtomic(path, configJsonSchemaText());
 }

@@ -1,0 +1,56 @@
+/** What `release` and `rollback` say at the end. */
+import type { ReleaseReport } from '../release/publish-content.ts';
+import { formatBytes, formatPercent, plural, printable, shellQuote, shortChecksum } from './format.ts';
+import { columns, nextStep, renderRows } from './summary.ts';
+import type { Outcome } from './run.ts';
+import type { Paint } from './terminal.ts';
+
+/** The answer of a command that has published a release. */
+export function releaseOutcome(report: ReleaseReport): Outcome {
+  return {
+    report,
+    text: (paint) => releaseText(report, paint),
+    brief: report.commit,
+  };
+}
+
+function releaseText(report: ReleaseReport, paint: Paint): string {
+  const { version, product, machine, branch, commit, parent, output, manifest, objects, bytes } = report;
+  const how = report.unchanged
+    ? 'published already; its metadata is signed anew'
+    : report.rollbackOf === undefined
+      ? 'released'
+      : `released, with the tree of ${report.rollbackOf}`;
+  const deltas = report.deltas.map((delta) => [
+    delta.fromVersion === undefined ? 'from nothing' : `from ${delta.fromVersion}`,
+    formatBytes(delta.bytes),
+    `instead of ${formatBytes(delta.looseBytes)}`,
+    `(${formatPercent(delta.bytes, delta.looseBytes)})`,
+  ]);
+  const apps = report.apps.map(({ name, digest, services }) => [
+    name,
+    shortChecksum(digest),
+    plural(services.length, 'service'),
+  ]);
+  const rows = renderRows(
+    [
+      ['commit', commit],
+      ['branch', parent === undefined ? branch : `${branch}, after ${shortChecksum(parent)}`],
+      [
+        'objects',
+        `${plural(objects.total, 'object')} with ${formatBytes(bytes.content)} of content; ${plural(objects.written, 'new one')}, ${formatBytes(bytes.written)} stored`,
+      ],
+      ['deltas', deltas.length === 0 ? 'none' : columns(deltas, [1, 2, 3])],
+      ['apps', columns(apps)],
+      ['download', `${formatBytes(report.download.full)} for a device that has nothing`],
+      ['output', output],
+      ['manifest', manifest],
+    ],
+    paint,
+  );
+  return [
+    `${paint.green(paint.bold(`${product} ${printable(version)}`))} for ${machine}: ${printable(how)}`,
+    rows,
+    nextStep(`treewright verify ${shellQuote(output)}`, 'reads everything back and trusts nothing', paint),
+  ].join('\n\n');
+}
