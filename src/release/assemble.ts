@@ -54,6 +54,7 @@ function describeSource({ kind, kernel, facts }: BuildOutput): ReleaseManifest['
     init: facts.init,
     ...(os === undefined ? {} : { os }),
     ...(kernel === undefined ? {} : { kernel: kernel.release }),
+    ...(facts.libostree === undefined ? {} : { libostree: facts.libostree }),
     packages: facts.packages.length,
   };
 }

@@ -75,6 +75,8 @@ const manifestSchema = z.strictObject({
     init: z.string().optional(),
     os: z.string().optional(),
     kernel: z.string().optional(),
+    /** Version of libostree in the tree. */
+    libostree: z.string().optional(),
     packages: size.optional(),
   }),
   ostree: z.strictObject({

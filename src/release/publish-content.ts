@@ -95,10 +95,14 @@ export async function publishContent(
   });
   await signStoredCommit(repo, commit, session.signers.ostree ?? []);
 
-  const boot = await bootFiles(session, commit, parent?.commit, content.kargs);
+  const boot = await bootFiles(session, commit, parent?.commit, content);
   const deltas = await buildDeltas(session, commit);
   const apps = await content.apps();
-  const manifest = await describe(session, content, commit, parent, { deltas, apps, boot: boot.manifest });
+  const manifest = await describe(session, content, commit, parent, {
+    deltas,
+    apps,
+    ...(boot.manifest === undefined ? {} : { boot: boot.manifest }),
+  });
   const manifestBytes = encodeManifest(manifest);
 
   events({ type: 'stage', stage: 'verify', title: 'Reading the release back' });

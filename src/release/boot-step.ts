@@ -1,0 +1,86 @@
+/** The boot files of a release: what a first installation and an update leave in /boot, and the boot script. */
+import type { Checksum } from '../core/checksum.ts';
+import { utf8 } from '../core/bytes.ts';
+import type { BootPlan, EarlierDeployment } from '../boot/plan.ts';
+import { planBoot } from '../boot/plan.ts';
+import { renderBoot } from '../boot/render.ts';
+import { openStore } from '../platform/store.ts';
+import type { ReleaseContent } from './content.ts';
+import type { ManifestBoot } from './manifest.ts';
+import type { ReleaseFile } from './release-files.ts';
+import { sha256 } from './release-files.ts';
+import type { ReleaseSession } from './session.ts';
+
+export interface BootFiles {
+  /** Paths below the release's directory. */
+  readonly files: readonly ReleaseFile[];
+  /** Absent when the configuration names no boot loader. */
+  readonly manifest?: ManifestBoot;
+}
+
+/** What a plan says, for people and for tools that prepare a device. */
+function describePlan(plan: BootPlan): object {
+  return {
+    bootVersion: plan.bootVersion,
+    deployments: plan.deployments.map(({ commit, directory, bootDirectory, layout }) => ({
+      commit,
+      directory,
+      bootDirectory,
+      bootcsum: layout.bootcsum,
+    })),
+    bootFiles: plan.bootFiles.map((file) =>
+      file.kind === 'file' ? { path: file.path, size: file.size } : { path: file.path },
+    ),
+    bootBytes: plan.bootBytes,
+    links: plan.links,
+  };
+}
+
+/**
+ * Plans the commit as a first installation, and as an update of what is on the branch before it. The files of the
+ * first stand in `boot/`, those of the second in `boot/update/`; `boot/plan.json` tells both plans.
+ */
+export async function bootFiles(
+  session: ReleaseSession,
+  commit: Checksum,
+  parent: Checksum | undefined,
+  content: Pick<ReleaseContent, 'kargs' | 'source'>,
+): Promise<BootFiles> {
+  const { config, repo, events } = session;
+  if (config.boot.loader === 'none') return { files: [] };
+  events({ type: 'stage', stage: 'boot', title: 'Planning the deployment' });
+  const plan = (previous?: EarlierDeployment): Promise<BootPlan> =>
+    planBoot(openStore(repo), commit, {
+      osname: config.ostree.osname,
+      kargs: content.kargs,
+      rollback: { attempts: config.boot.rollback.attempts },
+      ...(content.source.libostree === undefined ? {} : { libostree: content.source.libostree }),
+      ...(content.source.architecture === undefined ? {} : { arch: content.source.architecture }),
+      ...(previous === undefined ? {} : { previous }),
+    });
+  const first = await plan();
+  const update = parent === undefined ? undefined : await plan({ commit: parent });
+  for (const diagnostic of first.diagnostics) events({ type: 'diagnostic', diagnostic });
+
+  const plans = {
+    first: describePlan(first),
+    ...(update === undefined ? {} : { update: describePlan(update) }),
+  };
+  const files: ReleaseFile[] = [...renderBoot(first)].map(([path, bytes]) => [`boot/${path}`, bytes]);
+  if (update !== undefined) {
+    for (const [path, bytes] of renderBoot(update)) {
+      // The script does not depend on what was deployed before.
+      if (path === 'uEnv.txt' || path.startsWith('loader/')) files.push([`boot/update/${path}`, bytes]);
+    }
+  }
+  files.push(['boot/plan.json', utf8(`${JSON.stringify(plans, null, 2)}\n`)]);
+  return {
+    files,
+    manifest: {
+      loader: 'u-boot',
+      bootcsum: first.deployments[0]?.layout.bootcsum ?? commit,
+      kargs: [...content.kargs],
+      files: files.map(([path, bytes]) => ({ path, size: bytes.length, sha256: sha256(bytes) })),
+    },
+  };
+}

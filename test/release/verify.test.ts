@@ -1,0 +1,170 @@
+/** `verify` believes nothing: whatever is changed, cut or missing is named, from disk and over HTTP. */
+import { execa } from 'execa';
+import { cp, mkdir, mkdtemp, readFile, readdir, rm, truncate, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, relative } from 'node:path';
+import { Updater } from 'tuf-js';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { noEvents } from '../../src/core/events.ts';
+import type { ReleaseReport } from '../../src/release/publish-content.ts';
+import type { VerifyReport } from '../../src/release/verify.ts';
+import { verifyRelease } from '../../src/release/verify.ts';
+import { serveDirectory } from '../support/http-server.ts';
+import type { TestProject } from '../support/release.ts';
+import { makeProject, makeRelease } from '../support/release.ts';
+
+let scratch: string;
+let project: TestProject;
+let second: ReleaseReport;
+
+const COMPOSE = `services:
+  web:
+    image: registry.example/web@sha256:${'ab'.repeat(32)}
+    ports: ["80:80"]
+`;
+
+beforeAll(async () => {
+  scratch = await mkdtemp(join(tmpdir(), 'treewright-verify-'));
+  project = await makeProject(scratch);
+  await mkdir(join(scratch, 'shop'));
+  await writeFile(join(scratch, 'shop/docker-compose.yml'), COMPOSE);
+  const extra = `apps: [{ compose: ${join(scratch, 'shop/docker-compose.yml')} }]\n`;
+  await makeRelease(project, { release: 1, programs: 5, extra });
+  second = await makeRelease(project, { release: 2, programs: 5, extra });
+});
+afterAll(() => rm(scratch, { recursive: true, force: true }));
+
+const verify = (location: string, extra: { root?: string; now?: Date } = {}): Promise<VerifyReport> =>
+  verifyRelease({ location, events: noEvents, now: new Date(), ...extra });
+
+async function filesBelow(directory: string): Promise<string[]> {
+  const entries = await readdir(directory, { recursive: true, withFileTypes: true });
+  return entries
+    .filter((entry) => entry.isFile())
+    .map((entry) => relative(directory, join(entry.parentPath, entry.name)))
+    .sort();
+}
+
+describe('a whole release', () => {
+  test('verifies from disk, with what it holds', async () => {
+    const report = await verify(project.output);
+    expect(report).toMatchObject({
+      product: 'gateway',
+      machine: 'test-board',
+      root: { version: 1, trusted: false },
+    });
+    expect(report.releases.map(({ version, deltas, apps }) => ({ version, deltas, apps }))).toEqual([
+      { version: '1.0', deltas: 1, apps: 1 },
+      { version: '2.0', deltas: 2, apps: 1 },
+    ]);
+    expect(report.warnings.map(({ code }) => code)).toEqual(['trust/first-use']);
+  });
+
+  test('verifies over HTTP against a trusted root', async () => {
+    const server = await serveDirectory(project.output);
+    try {
+      const report = await verify(server.url, { root: join(project.output, 'tuf/1.root.json') });
+      expect(report.warnings).toEqual([]);
+      expect(report.root).toEqual({ version: 1, trusted: true });
+    } finally {
+      await server.close();
+    }
+  });
+
+  test('is read by tuf-js, release.json included', async () => {
+    const server = await serveDirectory(project.output);
+    try {
+      const metadataDir = join(scratch, 'tuf-client');
+      const targetDir = join(scratch, 'tuf-targets');
+      await mkdir(metadataDir);
+      await mkdir(targetDir);
+      await cp(join(project.output, 'tuf/1.root.json'), join(metadataDir, 'root.json'));
+      const updater = new Updater({
+        metadataDir,
+        metadataBaseUrl: `${server.url}/tuf`,
+        targetDir,
+        targetBaseUrl: server.url,
+        config: { fetchRetry: 0 } as never,
+      });
+      await updater.refresh();
+      const target = await updater.getTargetInfo('releases/2.0/release.json');
+      if (target === undefined) throw new Error('release.json is not a target');
+      const path = await updater.downloadTarget(target);
+      const manifest = JSON.parse(await readFile(path, 'utf8')) as { ostree: { commit: string } };
+      expect(manifest.ostree.commit).toBe(second.commit);
+      const commit = await updater.getTargetInfo('gateway-2.0');
+      expect(commit?.hashes).toEqual({ sha256: second.commit });
+      expect(commit?.custom).toMatchObject({
+        targetFormat: 'OSTREE',
+        hardwareIds: ['test-board'],
+        version: '2.0',
+      });
+    } finally {
+      await server.close();
+    }
+  });
+});
+
+describe('a damaged release', () => {
+  /** Files that nothing vouches for and no client trusts, and why that is so. */
+  const UNCHECKED = [
+    /^\.treewright\.lock$/, // nobody's content
+    /^ostree\/(config|delta-indexes\/.*)$/, // hints: a client that follows them checks what it finds
+    /^apps\/(index\.json|oci-layout)$/, // the manifest names each artifact by digest, not through the index
+    /^releases\/1\.0\/boot\/update\//, // there is none
+  ];
+
+  test('is refused whichever byte of whichever file is changed', { timeout: 240_000 }, async () => {
+    const copy = join(scratch, 'damaged');
+    await execa('cp', ['-a', project.output, copy]);
+    const files = (await filesBelow(copy)).filter((file) => !UNCHECKED.some((pattern) => pattern.test(file)));
+    expect(files.length).toBeGreaterThan(60);
+    for (const file of files) {
+      const path = join(copy, file);
+      const good = await readFile(path);
+      if (good.length === 0) continue;
+      const bad = Buffer.from(good);
+      const at = Math.floor(good.length / 2);
+      bad[at] = (bad[at] ?? 0) ^ 0x20;
+      await writeFile(path, bad);
+      await expect(verify(copy), `${file} changed`).rejects.toMatchObject({
+        code: expect.stringMatching(/^trust\//) as unknown,
+      });
+      await truncate(path, at);
+      await expect(verify(copy), `${file} cut`).rejects.toMatchObject({
+        code: expect.stringMatching(/^trust\//) as unknown,
+      });
+      await writeFile(path, good);
+    }
+    await verify(copy);
+    await rm(copy, { recursive: true });
+  });
+
+  test.each([
+    ['tuf/timestamp.json', 'trust/missing-metadata'],
+    ['tuf/1.root.json', 'trust/missing-metadata'],
+    ['releases/2.0/release.json', 'trust/missing-file'],
+    ['releases/2.0/boot/boot.scr', 'trust/missing-file'],
+    ['ostree/summary', 'trust/missing-file'],
+    ['ostree/summary.sig', 'trust/unsigned'],
+  ])('is refused without %s', async (file, code) => {
+    const copy = join(scratch, 'incomplete');
+    await execa('cp', ['-a', project.output, copy]);
+    await rm(join(copy, file));
+    await expect(verify(copy)).rejects.toMatchObject({ code });
+    await rm(copy, { recursive: true });
+  });
+
+  test('is refused when it is somebody else’s', async () => {
+    const other = await makeProject(join(scratch, 'other'));
+    await makeRelease(other, { release: 1, programs: 1 });
+    await expect(
+      verify(project.output, { root: join(other.output, 'tuf/1.root.json') }),
+    ).rejects.toMatchObject({ code: expect.stringMatching(/^trust\//) as unknown });
+  });
+
+  test('is refused when its metadata has expired', async () => {
+    const later = new Date(Date.now() + 400 * 86_400_000);
+    await expect(verify(project.output, { now: later })).rejects.toMatchObject({ code: 'trust/expired' });
+  });
+});

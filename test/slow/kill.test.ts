@@ -1,0 +1,86 @@
+/** A release that is killed at any moment harms nothing, and the next run completes it. */
+import { execa } from 'execa';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { describeReference, runTool } from '../reference/tools.ts';
+import { PROJECT } from '../support/project.ts';
+import { random } from '../support/random-tree.ts';
+import type { TestProject } from '../support/release.ts';
+import { makeProject, makeRelease, prepareRelease, treewright } from '../support/release.ts';
+
+const MOMENTS = 30;
+
+let scratch: string;
+let pristine: TestProject;
+let config: string;
+
+beforeAll(async () => {
+  scratch = await mkdtemp(join(tmpdir(), 'treewright-kill-'));
+  pristine = await makeProject(join(scratch, 'pristine'));
+  await makeRelease(pristine, { release: 1, programs: 60 });
+  config = await prepareRelease(pristine, { release: 2, programs: 60 });
+});
+afterAll(() => rm(scratch, { recursive: true, force: true }));
+
+describeReference('a release killed with SIGKILL', ['ostree'], () => {
+  test(`at ${MOMENTS} random moments`, { timeout: 20 * 60_000 }, async () => {
+    const release = (output: string) =>
+      [join(PROJECT, 'dist/cli/main.js'), 'release', '--config', config, '--version', '2.0', '--output', output, '--json']; // prettier-ignore
+
+    const whole = join(scratch, 'whole');
+    await execa('cp', ['-a', pristine.output, whole]);
+    const started = Date.now();
+    await execa(process.execPath, release(whole));
+    const duration = Date.now() - started;
+    await rm(whole, { recursive: true });
+
+    const next = random(20261123);
+    let killed = 0;
+    for (let moment = 0; moment < MOMENTS; moment++) {
+      const output = join(scratch, `moment-${moment}`);
+      await execa('cp', ['-a', pristine.output, output]);
+      const delay = next() * duration;
+      const child = execa(process.execPath, release(output), { reject: false, stdin: 'ignore' });
+      const timer = setTimeout(() => child.kill('SIGKILL'), delay);
+      const result = await child;
+      clearTimeout(timer);
+      if (result.signal === 'SIGKILL') killed++;
+      const when = `killed ${Math.round(delay)} ms into about ${duration} ms`;
+
+      await runTool('ostree', ['fsck', `--repo=${join(output, 'ostree')}`]);
+      const old = await treewright(['verify', output, '--json']);
+      expect(old.exitCode, `${when}: ${String(old.stdout)}`).toBe(0);
+      expect(JSON.parse(String(old.stdout)), when).toMatchObject({ releases: expect.arrayContaining([expect.objectContaining({ version: '1.0' })]) as unknown }); // prettier-ignore
+
+      const again = await treewright([
+        'release',
+        '--config',
+        config,
+        '--version',
+        '2.0',
+        '--output',
+        output,
+        '--json',
+      ]);
+      expect(again.exitCode, `${when}: ${String(again.stdout)}`).toBe(0);
+      const both = await treewright(['verify', output, '--json']);
+      const report = JSON.parse(String(both.stdout)) as {
+        releases: { version: string }[];
+        warnings: { code: string }[];
+      };
+      expect(
+        report.releases.map(({ version }) => version),
+        when,
+      ).toEqual(['1.0', '2.0']);
+      expect(
+        report.warnings.map(({ code }) => code),
+        when,
+      ).toEqual(['trust/first-use']);
+      await runTool('ostree', ['fsck', `--repo=${join(output, 'ostree')}`]);
+      await rm(output, { recursive: true });
+    }
+    expect(killed, 'most moments must lie within the run').toBeGreaterThan(MOMENTS / 2);
+  });
+});
