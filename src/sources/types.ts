@@ -1,0 +1,91 @@
+/** What a source is and what reading one gives. */
+import type { Diagnostic } from '../core/diagnostics.ts';
+import type { EventSink } from '../core/events.ts';
+import type { OsRelease } from '../formats/os-release.ts';
+import type { FileTree, InitSystem, KernelFiles } from '../tree/types.ts';
+import type { LayoutName } from '../tree/layout.ts';
+
+/** Boot files that the user names; they go before whatever is found. */
+export interface BootFileNames {
+  /** Path of the kernel image. */
+  readonly kernel?: string;
+  /** Directory name below lib/modules. */
+  readonly kernelRelease?: string;
+  /** Path of the initramfs. */
+  readonly initramfs?: string;
+  /** Files, directories (their layout is kept) or globs. */
+  readonly deviceTrees?: readonly string[];
+}
+
+/** A finished Buildroot build: its output directory, or the images directory inside. */
+export interface BuildrootSpec extends BootFileNames {
+  readonly kind: 'buildroot';
+  readonly output: string;
+}
+
+/** A Yocto deploy directory of one machine, `tmp/deploy/images/<machine>`. */
+export interface YoctoSpec extends BootFileNames {
+  readonly kind: 'yocto';
+  readonly deploy: string;
+  /** Image recipe such as `core-image-minimal`; needed when the directory holds several. */
+  readonly image?: string;
+}
+
+/** A root filesystem by itself: a tar archive or a directory. */
+export interface RootfsSpec extends BootFileNames {
+  readonly kind: 'rootfs';
+  readonly rootfs: string;
+}
+
+export type SourceSpec = BuildrootSpec | YoctoSpec | RootfsSpec;
+
+/** Whose files those of a directory shall be: as the file system has them, or all root's. */
+export type OwnerPolicy = 'as-is' | 'root';
+
+export interface ReadOptions {
+  readonly events: EventSink;
+  /** Default `ostree`. `none` keeps what other layouts drop while reading, such as the content of /dev. */
+  readonly layout?: LayoutName;
+  /** For a directory only. Default `as-is`. */
+  readonly owner?: OwnerPolicy;
+  /** Environment variables; BR2_VERSION is read. Default: none. */
+  readonly env?: Readonly<Record<string, string | undefined>>;
+}
+
+/** A package the build installed. `version` is empty when the build does not tell. */
+export interface PackageFact {
+  readonly name: string;
+  readonly version: string;
+  readonly arch?: string;
+}
+
+/** What a build says about itself, for reports and metadata. */
+export interface BuildFacts {
+  readonly machine?: string;
+  /** As `uname -m` prints it: aarch64, armv7l, x86_64, riscv64, ... */
+  readonly arch?: string;
+  readonly version?: string;
+  readonly osRelease: OsRelease;
+  readonly init: InitSystem;
+  readonly usrMerged: boolean;
+  readonly packages: readonly PackageFact[];
+  /** Size of all regular files, hard links counted once. */
+  readonly contentBytes: number;
+  /** Regular files, hard links counted once. */
+  readonly files: number;
+  /** What made it, such as `Buildroot 2025.02.16`. */
+  readonly tool?: string;
+  /** Version of libostree in the tree, or `unknown`; absent when it is not there. */
+  readonly libostree?: string;
+  /** Programs that run containers, such as `dockerd`. */
+  readonly containerRuntimes: readonly string[];
+}
+
+export interface BuildOutput {
+  readonly kind: 'buildroot' | 'yocto' | 'archive' | 'directory';
+  readonly tree: FileTree;
+  /** Absent when there is no kernel, or its release is not known; an error in `diagnostics` says why. */
+  readonly kernel?: KernelFiles;
+  readonly facts: BuildFacts;
+  readonly diagnostics: readonly Diagnostic[];
+}
