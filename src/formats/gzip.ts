@@ -4,7 +4,7 @@
  * An app's digest covers its compressed archive. zlib gives other bytes after an update of Node, on another
  * processor or when a distribution links its own zlib, and every such change would look like a new app to the
  * devices. Matches are found with a hash chain and written with the fixed Huffman codes; what does not shrink is
- * stored. Text shrinks about as much as with zlib's fast levels.
+ * stored. Text comes out a tenth to a third larger than from zlib's fastest level.
  */
 import { concatBytes } from '../core/bytes.ts';
 
