@@ -448,6 +448,28 @@ describe('plain names', () => {
     await expect(verify(changed)).rejects.toThrow(bad('trust/plain-name', /targets\.json has version 1/));
   });
 
+  test('other content of the same version, truly signed, is refused', async () => {
+    const other = await resigned('targets', { targets: new Map() });
+    await expect(verify(new Map([...files, ['targets.json', other.bytes]]))).rejects.toThrow(
+      bad('trust/plain-name', /targets\.json has version 1/),
+    );
+  });
+
+  test('a next version that the role’s key did not sign is no interrupted update', async () => {
+    const { signed } = plan.state.published.targets;
+    const stranger = signer(66);
+    const forged = await signTuf<'targets'>({ ...signed, version: 2 }, [
+      { keyid: stranger.keyid, signer: stranger },
+    ]);
+    await expect(verify(new Map([...files, ['targets.json', forged.bytes]]))).rejects.toThrow(
+      bad('trust/threshold', /^targets\.json/),
+    );
+    const own = await resigned('targets', { version: 2 });
+    await expect(verify(new Map([...files, ['targets.json', own.bytes]]))).resolves.toMatchObject({
+      warnings: [{ code: 'trust/interrupted-update' }],
+    });
+  });
+
   test('without consistent snapshots the plain names are the ones that are read', async () => {
     const model = { ...plan.state.root.signed, consistentSnapshot: false };
     const root = await signTuf<'root'>(model, signingsFor(model, 'root', SIGNERS.root));
