@@ -150,7 +150,7 @@ function loadRamdisk(board: Board): string[] {
   ];
 }
 
-/** The deployment's own device tree, one of its directory, or the one U-Boot has. */
+/** The deployment's own device tree; one of its directory, where the board says which; or the one U-Boot has. */
 function loadDeviceTree(board: Board): string[] {
   const { addresses, device, deviceTree } = board;
   const load = (path: string): string[] => [
@@ -161,7 +161,7 @@ function loadDeviceTree(board: Board): string[] {
     `setenv ostree_fdt_addr ${deviceTree.builtin}`,
     'if test -n "${fdt_file}"; then',
     ...load('${fdt_file}'),
-    'elif test -n "${fdtdir}"; then',
+    'elif test -n "${fdtdir}" && test -n "${ostree_fdt}"; then',
     ...load('${fdtdir}/${ostree_fdt}'),
     'fi',
   ];
