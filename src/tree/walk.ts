@@ -1,6 +1,6 @@
-import { compareUtf8 } from '../core/bytes.ts';
+import { compareUtf8, utf8 } from '../core/bytes.ts';
 import { TreewrightError } from '../core/errors.ts';
-import type { Directory, FileTree, Stat, TreeNode } from './types.ts';
+import type { Directory, FileTree, RegularFile, Stat, TreeNode } from './types.ts';
 import { S_IFDIR, S_IFLNK, S_IFREG } from './types.ts';
 
 /** Root-owned metadata without xattrs; `permissions` are the lower twelve bits. */
@@ -115,4 +115,9 @@ export function walk(tree: FileTree, visit: (path: string, node: TreeNode) => vo
     }
   };
   descend(tree.root, '');
+}
+
+/** A generated text file of root's. */
+export function textFile(text: string, permissions = 0o644): RegularFile {
+  return { kind: 'file', stat: rootStat.file(permissions), content: { kind: 'inline', bytes: utf8(text) } };
 }

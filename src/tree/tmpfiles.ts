@@ -1,0 +1,38 @@
+/** tmpfiles.d lines that fill /var from the factory copy. Source: tmpfiles.d(5). */
+import { utf8 } from '../core/bytes.ts';
+import type { SeedEntry } from './seed-entries.ts';
+
+const HEADER = `# Made by treewright: brings what the build put into /var, /home and the like from /usr/share/factory.
+# C copies a path only where there is none yet, so nothing on the device is ever overwritten.
+`;
+
+/**
+ * Directories of the layout are `d` lines. All else is `C` without a source, which means the same path below
+ * /usr/share/factory: it keeps owner, mode and links, and needs no owner or mode in the line, which tmpfiles would
+ * otherwise set again at every boot.
+ */
+export function tmpfilesLines(entries: readonly SeedEntry[]): string {
+  const lines = entries.map(({ path, node, base }) => {
+    const { uid, gid, mode } = node.stat;
+    return base && node.kind === 'directory'
+      ? `d ${escapePath(`/${path}`)} ${(mode & 0o7777).toString(8).padStart(4, '0')} ${uid} ${gid} -`
+      : `C ${escapePath(`/${path}`)} - - - -`;
+  });
+  return HEADER + lines.map((line) => `${line}\n`).join('');
+}
+
+/** Fields end at white space, backslash and quotes are C-like, and % starts a specifier. */
+export function escapePath(path: string): string {
+  let out = '';
+  for (const character of path) {
+    const code = character.codePointAt(0) ?? 0;
+    if (character === '%') out += '%%';
+    else if (code <= 0x20 || code === 0x7f || '\\"\''.includes(character)) out += hex(character);
+    else out += character;
+  }
+  return out;
+}
+
+function hex(character: string): string {
+  return [...utf8(character)].map((byte) => `\\x${byte.toString(16).padStart(2, '0')}`).join('');
+}
