@@ -35,7 +35,8 @@ export function wireXattrs(stat: ObjectStat): WireXattrs {
     .map(({ name, value }) => [concatBytes([utf8(name), new Uint8Array(1)]), value] as const);
 }
 
-function fromWireXattrs(wire: WireXattrs): ObjectStat['xattrs'] {
+/** Xattrs out of their wire form; a name without its NUL is refused. */
+export function fromWireXattrs(wire: WireXattrs): ObjectStat['xattrs'] {
   return wire.map(([name, value]) => {
     if (name.length < 2 || name[name.length - 1] !== 0) {
       throw new TreewrightError('input/bad-object', 'an xattr name does not end in NUL or is empty');

@@ -1,0 +1,164 @@
+/**
+ * Worker task: decides for each new content object how the delta says it, and makes those bytes.
+ *
+ * The choice is judged by what the candidates deflate to at the fastest level, which ranks them as xz would and
+ * costs a fraction of it.
+ */
+import { deflateRawSync } from 'node:zlib';
+import { concatBytes } from '../core/bytes.ts';
+import type { Checksum } from '../core/checksum.ts';
+import type { ByteStore } from '../platform/store.ts';
+import { openStore } from '../platform/store.ts';
+import { defineTask } from '../platform/workers.ts';
+import { loadContent } from './content.ts';
+import { matchContent } from './match.ts';
+import type { CopyList } from './patch.ts';
+import { COPY_STRIDE, encodePatch, encodeSplice } from './patch.ts';
+import { looksCompressed, sampleContent, sampleRate, sharedSamples } from './similarity.ts';
+
+/** A regular file to encode, and the old files that it may resemble, best guess first. */
+export interface EncodeItem {
+  readonly checksum: Checksum;
+  readonly size: number;
+  readonly sources: readonly { readonly checksum: Checksum; readonly size: number }[];
+}
+
+export interface EncodeBatch {
+  /** Directory of the repository. */
+  readonly repo: string;
+  readonly items: readonly EncodeItem[];
+}
+
+/** How one object is said. Its bytes are `payload[start..start + length]` of the batch. */
+export interface EncodedObject {
+  readonly form: 'raw' | 'patch' | 'splice';
+  readonly start: number;
+  readonly length: number;
+  /** For `patch` and `splice`: the old object that is read. */
+  readonly source?: Checksum;
+  /** For `splice` only. */
+  readonly copies?: CopyList;
+  /** True for bytes that no compressor makes smaller. */
+  readonly incompressible: boolean;
+}
+
+export interface EncodedBatch {
+  readonly objects: readonly EncodedObject[];
+  readonly payload: Uint8Array;
+}
+
+/** Below this share of common samples two files have nothing worth matching. */
+const MIN_SHARED = 0.02;
+
+/** Checksum of the source and the operations around it, in bytes that do not compress. */
+const SOURCE_COST = 40;
+
+/** Bytes that one range of a splice costs after compression, roughly. */
+const COPY_COST = 5;
+
+/** A source must save this share of the raw cost to be worth reading on the device. */
+const MIN_SAVING = 0.05;
+
+/** A splice may cost this much more than a patch: its payload is shorter, which saves time on both sides. */
+const SPLICE_BONUS = 1.02;
+
+/** Raw content is judged from samples when it is larger than this, in bytes. */
+const ESTIMATE_ALL = 1 << 20;
+
+function deflatedSize(bytes: Uint8Array): number {
+  return bytes.length === 0 ? 0 : deflateRawSync(bytes, { level: 1, chunkSize: 1 << 18 }).length;
+}
+
+/** What raw content costs, from a quarter of it when it is large. */
+function rawCost(content: Uint8Array): number {
+  if (content.length <= ESTIMATE_ALL) return deflatedSize(content);
+  const block = 1 << 16;
+  let read = 0;
+  let cost = 0;
+  for (let at = 0; at < content.length; at += 4 * block) {
+    const sample = content.subarray(at, at + block);
+    read += sample.length;
+    cost += deflatedSize(sample);
+  }
+  return Math.round((cost * content.length) / read);
+}
+
+interface Choice extends Omit<EncodedObject, 'start' | 'length'> {
+  readonly bytes: Uint8Array;
+}
+
+interface Source {
+  readonly checksum: Checksum;
+  readonly content: Uint8Array;
+}
+
+/** The old file that shares most with the new one, or undefined when none shares anything to speak of. */
+async function bestSource(
+  store: ByteStore,
+  sources: EncodeItem['sources'],
+  fresh: Uint8Array,
+  compressed: boolean,
+): Promise<Source | undefined> {
+  // One plausible source of ordinary content is simply tried.
+  const judged = sources.length > 1 || compressed;
+  const rate = sampleRate(fresh.length);
+  const samples = judged && sources.length > 0 ? sampleContent(fresh, rate) : undefined;
+  let best: Source | undefined;
+  let bestShare = compressed ? MIN_SHARED : -1;
+  // One after the other, so that only the best is kept in memory.
+  for (const { checksum, size } of sources) {
+    const content = await loadContent(store, checksum, size);
+    const share = samples === undefined ? 1 : sharedSamples(sampleContent(content, rate), samples);
+    if (share > bestShare) {
+      best = { checksum, content };
+      bestShare = share;
+    }
+  }
+  return best;
+}
+
+async function encodeOne(store: ByteStore, item: EncodeItem): Promise<Choice> {
+  const fresh = await loadContent(store, item.checksum, item.size);
+  const compressed = looksCompressed(fresh);
+  const raw: Choice = { form: 'raw', bytes: fresh, incompressible: compressed };
+  const source = await bestSource(store, item.sources, fresh, compressed);
+  if (source === undefined) return raw;
+  const { checksum, content: old } = source;
+
+  const segments = matchContent(old, fresh);
+  const { copies, literals } = encodeSplice(old, fresh, segments);
+  const spliceCost =
+    (compressed ? literals.length : deflatedSize(literals)) +
+    SOURCE_COST +
+    (COPY_COST * copies.length) / COPY_STRIDE;
+  const splice: Choice = { form: 'splice', bytes: literals, source: checksum, copies, incompressible: false };
+  // Nothing can be much better than almost nothing left to send.
+  if (literals.length * 200 < fresh.length) return splice;
+
+  const patch = encodePatch(old, fresh, segments);
+  const patchCost = deflatedSize(patch) + SOURCE_COST;
+  const limit = (1 - MIN_SAVING) * (compressed ? fresh.length : rawCost(fresh));
+  if (Math.min(spliceCost, patchCost) > limit) return raw;
+  if (spliceCost <= patchCost * SPLICE_BONUS) return splice;
+  return { form: 'patch', bytes: patch, source: checksum, incompressible: false };
+}
+
+export const encodeContent = defineTask(
+  'delta/encode-content',
+  import.meta.url,
+  async ({ repo, items }: EncodeBatch): Promise<EncodedBatch> => {
+    const store = openStore(repo);
+    const objects: EncodedObject[] = [];
+    const chunks: Uint8Array[] = [];
+    let total = 0;
+    for (const item of items) {
+      const { bytes, ...choice } = await encodeOne(store, item);
+      objects.push({ ...choice, start: total, length: bytes.length });
+      chunks.push(bytes);
+      total += bytes.length;
+    }
+    // A single object's bytes are handed over as they are: it may be a large one.
+    const [only] = chunks;
+    return { objects, payload: chunks.length === 1 && only !== undefined ? only : concatBytes(chunks) };
+  },
+);

@@ -1,0 +1,97 @@
+/** Reads from the repository what a plan needs: the objects to carry, their headers, and what they resemble. */
+import { stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Checksum } from '../core/checksum.ts';
+import type { DeltaEnds } from '../formats/ostree-delta-index.ts';
+import type { DeltaObject } from '../formats/ostree-delta.ts';
+import { openStore } from '../platform/store.ts';
+import { objectPath } from '../repo/paths.ts';
+import { listObjects } from '../repo/read.ts';
+import type { ContentHeader } from './content.ts';
+import { readContentHeader } from './content.ts';
+import type { FileFacts, PlannedFile } from './plan.ts';
+import { candidateFinder, chooseSources, newObjects, orderFiles } from './plan.ts';
+
+/** What is known about a content object without reading its content. */
+export interface ObjectFacts extends FileFacts {
+  readonly checksum: Checksum;
+  readonly header: ContentHeader;
+}
+
+export type WorkFile = PlannedFile<ObjectFacts>;
+
+/** Everything a delta has to carry, in the order in which it goes into the parts. */
+export interface DeltaWork {
+  readonly metadata: readonly (DeltaObject & { readonly type: 'dirtree' | 'dirmeta' })[];
+  readonly files: readonly WorkFile[];
+  /** Bytes of a pull without the delta: the objects above as they are stored, and the commit. */
+  readonly looseBytes: number;
+}
+
+const S_IFMT = 0o170000;
+const S_IFLNK = 0o120000;
+
+/** Files opened at the same time. */
+const CONCURRENCY = 32;
+
+/** Calls `work` for every value, some at a time; the results are in the order of the values. */
+async function mapSome<T, R>(values: readonly T[], work: (value: T) => Promise<R>): Promise<R[]> {
+  const results: R[] = [];
+  for (let at = 0; at < values.length; at += CONCURRENCY) {
+    results.push(...(await Promise.all(values.slice(at, at + CONCURRENCY).map(work))));
+  }
+  return results;
+}
+
+export async function gatherWork(repo: string, { from, to }: DeltaEnds): Promise<DeltaWork> {
+  const store = openStore(repo);
+  const reachableFrom = from === undefined ? undefined : await listObjects(store, from);
+  const fresh = newObjects(await listObjects(store, to), reachableFrom);
+
+  const known = new Map<Checksum, ObjectFacts>();
+  const learn = async (checksums: Iterable<Checksum>): Promise<void> => {
+    const unknown = [...new Set(checksums)].filter((checksum) => !known.has(checksum));
+    const headers = await mapSome(unknown, (checksum) => readContentHeader(repo, checksum));
+    headers.forEach((header, i) => {
+      const checksum = unknown[i];
+      if (checksum === undefined) return;
+      const { mode } = header.stat;
+      const isSymlink = (mode & S_IFMT) === S_IFLNK;
+      known.set(checksum, { checksum, header, size: header.size, mode, isSymlink });
+    });
+  };
+  const factsOf = (checksum: Checksum): ObjectFacts[] => {
+    const facts = known.get(checksum);
+    return facts === undefined ? [] : [facts];
+  };
+
+  await learn(fresh.files.map(({ checksum }) => checksum));
+  const find = reachableFrom === undefined ? undefined : candidateFinder(reachableFrom);
+  const proposed = fresh.files.flatMap((file) =>
+    factsOf(file.checksum).map((facts) => ({
+      ...file,
+      facts,
+      candidates: facts.isSymlink || facts.size === 0 ? [] : (find?.(file) ?? []),
+    })),
+  );
+  await learn(proposed.flatMap(({ candidates }) => candidates.map(({ checksum }) => checksum)));
+  const files = proposed.map(({ candidates, ...file }): WorkFile => {
+    const judged = candidates.flatMap((candidate) =>
+      factsOf(candidate.checksum).map((facts) => ({ ...candidate, facts })),
+    );
+    return { ...file, sources: chooseSources(judged, file.facts) };
+  });
+
+  const metadata = [
+    ...fresh.dirmetas.map((checksum) => ({ type: 'dirmeta', checksum }) as const),
+    ...fresh.dirtrees.map((checksum) => ({ type: 'dirtree', checksum }) as const),
+  ];
+  const sizes = await mapSome(
+    [...metadata, { type: 'commit', checksum: to } as const],
+    async ({ type, checksum }) => (await stat(join(repo, objectPath(checksum, type)))).size,
+  );
+  const looseBytes =
+    sizes.reduce((sum, size) => sum + size, 0) +
+    files.reduce((sum, { facts }) => sum + facts.header.storedSize, 0);
+  return { metadata, files: orderFiles(files), looseBytes };
+}

@@ -1,0 +1,148 @@
+/** Collects objects into one delta part: tables of modes and xattrs, operations, payload. */
+import type { Checksum } from '../core/checksum.ts';
+import { checksumToBytes } from '../core/checksum.ts';
+import type { DeltaObject, DeltaObjectType } from '../formats/ostree-delta.ts';
+import type { DeltaMode, DeltaOperation, PartTables } from '../formats/ostree-delta-part.ts';
+import { appendOperation } from '../formats/ostree-delta-part.ts';
+import type { ObjectStat, WireXattrs } from '../formats/ostree-objects.ts';
+import { wireXattrs } from '../formats/ostree-objects.ts';
+import type { CopyList } from './patch.ts';
+import { COPY_STRIDE } from './patch.ts';
+
+/** One content object on its way into a part. `literals` is what the payload gets for it, besides a checksum. */
+export interface PartContent {
+  readonly checksum: Checksum;
+  readonly stat: ObjectStat;
+  /** Size of the content; for a symlink, length of its target. */
+  readonly size: number;
+  readonly form: 'raw' | 'patch' | 'splice';
+  readonly source?: Checksum;
+  readonly copies?: CopyList;
+}
+
+/** A part before compression. The payload's pieces lie one behind the other. */
+export interface UnpackedPart {
+  readonly objects: readonly DeltaObject[];
+  readonly tables: PartTables;
+  readonly payload: readonly Uint8Array[];
+  readonly payloadSize: number;
+  /** Sum of the sizes of the objects. */
+  readonly uncompressedSize: number;
+}
+
+export interface PartBuilder {
+  readonly payloadSize: number;
+  readonly isEmpty: boolean;
+  addMetadata(type: Exclude<DeltaObjectType, 'file'>, checksum: Checksum, bytes: Uint8Array): void;
+  /** Adds an object whose literals are at hand. */
+  addContent(content: PartContent, literals: Uint8Array): void;
+  /** Adds an object whose `literalSize` bytes of literals will be written behind the payload by somebody else. */
+  addStreamed(content: PartContent, literalSize: number): void;
+  finish(): UnpackedPart;
+}
+
+/** Values in the order they came, each once. */
+function table<T>(keyOf: (value: T) => string): { values: T[]; indexOf: (value: T) => number } {
+  const values: T[] = [];
+  const known = new Map<string, number>();
+  return {
+    values,
+    indexOf: (value) => {
+      const key = keyOf(value);
+      const at = known.get(key);
+      if (at !== undefined) return at;
+      known.set(key, values.length);
+      values.push(value);
+      return values.length - 1;
+    },
+  };
+}
+
+export function createPartBuilder(): PartBuilder {
+  const objects: DeltaObject[] = [];
+  const operations: number[] = [];
+  const payload: Uint8Array[] = [];
+  const modes = table<DeltaMode>((mode) => mode.join(' '));
+  const xattrs = table<WireXattrs>((list) =>
+    list
+      .map((pair) =>
+        pair
+          .map((bytes) => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('hex'))
+          .join('='),
+      )
+      .join(' '),
+  );
+  let payloadSize = 0;
+  let uncompressedSize = 0;
+
+  const emit = (operation: DeltaOperation): void => appendOperation(operations, operation);
+  const append = (bytes: Uint8Array): number => {
+    const offset = payloadSize;
+    if (bytes.length > 0) payload.push(bytes);
+    payloadSize += bytes.length;
+    return offset;
+  };
+
+  /** Writes an object's operations; answers nothing: its literals start at the end of the payload. */
+  const describe = (
+    { checksum, stat, size, form, source, copies }: PartContent,
+    literalSize: number,
+  ): void => {
+    objects.push({ type: 'file', checksum });
+    uncompressedSize += size;
+    const mode = modes.indexOf([stat.uid, stat.gid, stat.mode]);
+    const xattr = xattrs.indexOf(wireXattrs(stat));
+    if (form === 'raw' || source === undefined) {
+      emit({ op: 'splice-content', mode, xattrs: xattr, length: size, offset: payloadSize });
+      return;
+    }
+    const sourceAt = append(checksumToBytes(source));
+    emit({ op: 'open', mode, xattrs: xattr, length: size });
+    if (form === 'patch') {
+      emit({ op: 'set-source', offset: sourceAt });
+      emit({ op: 'bspatch', length: literalSize, offset: payloadSize });
+    } else {
+      let reading = false;
+      for (let i = 0; i < (copies?.length ?? 0); i += COPY_STRIDE) {
+        const length = copies?.[i] ?? 0;
+        const fromSource = copies?.[i + 1] === 1;
+        const offset = copies?.[i + 2] ?? 0;
+        if (fromSource !== reading) {
+          emit(fromSource ? { op: 'set-source', offset: sourceAt } : { op: 'unset-source' });
+          reading = fromSource;
+        }
+        emit({ op: 'write', length, offset: fromSource ? offset : payloadSize + offset });
+      }
+    }
+    emit({ op: 'close' });
+  };
+
+  return {
+    get payloadSize() {
+      return payloadSize;
+    },
+    get isEmpty() {
+      return objects.length === 0;
+    },
+    addMetadata: (type, checksum, bytes) => {
+      objects.push({ type, checksum });
+      uncompressedSize += bytes.length;
+      emit({ op: 'splice-metadata', length: bytes.length, offset: append(bytes) });
+    },
+    addContent: (content, literals) => {
+      describe(content, literals.length);
+      append(literals);
+    },
+    addStreamed: (content, literalSize) => {
+      describe(content, literalSize);
+      payloadSize += literalSize;
+    },
+    finish: () => ({
+      objects,
+      tables: { modes: modes.values, xattrs: xattrs.values, operations: Uint8Array.from(operations) },
+      payload,
+      payloadSize,
+      uncompressedSize,
+    }),
+  };
+}

@@ -1,0 +1,111 @@
+/** Compressing a part and writing it to its file, hashed on the way, without holding the result. */
+import { createHash } from 'node:crypto';
+import { mkdir, open, rename, rm } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { Readable } from 'node:stream';
+import { concatBytes } from '../core/bytes.ts';
+import type { Checksum } from '../core/checksum.ts';
+import { PART_COMPRESSION, framePart } from '../formats/ostree-delta-part.ts';
+import { temporaryName } from '../platform/files.ts';
+import { filterStream } from '../platform/processes.ts';
+import type { UnpackedPart } from './part-builder.ts';
+
+/** The window of xz preset 8, which is what libostree compresses parts with. */
+const MAX_WINDOW = 32 << 20;
+const MIN_WINDOW = 64 << 10;
+
+/**
+ * The smallest window that holds the whole part, in the steps the xz format knows (2^n and 3*2^(n-1)).
+ * A larger one finds nothing more, but costs eleven times itself here and once itself on the device.
+ */
+export function xzWindow(size: number): number {
+  for (let window = MIN_WINDOW; window < MAX_WINDOW; window *= 2) {
+    if (size <= window) return window;
+    if (size <= (window / 2) * 3) return (window / 2) * 3;
+  }
+  return MAX_WINDOW;
+}
+
+/** Memory of one xz process compressing `size` bytes, in bytes (measured at presets 6 to 8). */
+export function xzMemory(size: number): number {
+  return 12 * xzWindow(size) + (4 << 20);
+}
+
+/** Bytes handed on at once. */
+const PIECE = 1 << 18;
+
+export interface WrittenPart {
+  readonly size: number;
+  readonly checksum: Checksum;
+}
+
+async function* uncompressed(
+  part: UnpackedPart,
+  streamed: AsyncIterable<Uint8Array> | undefined,
+): AsyncGenerator<Uint8Array> {
+  const { head, tail } = framePart(part.tables, part.payloadSize);
+  yield head;
+  // Thousands of small objects would make thousands of writes.
+  let gathered: Uint8Array[] = [];
+  let length = 0;
+  for (const piece of part.payload) {
+    gathered.push(piece);
+    length += piece.length;
+    if (length < PIECE) continue;
+    yield concatBytes(gathered);
+    gathered = [];
+    length = 0;
+  }
+  yield concatBytes(gathered);
+  if (streamed !== undefined) yield* streamed;
+  yield tail;
+}
+
+/**
+ * How hard xz tries: `strong` is libostree's preset 8; `fast` is for content that is compressed already, which
+ * LZMA2 then stores as it is. (Parts without compression, which the format knows, cannot be used: libostree maps
+ * them at an offset of one byte, which fails beyond 16 KiB.)
+ */
+export type Effort = 'strong' | 'fast';
+
+const PRESET: Readonly<Record<Effort, number>> = { strong: 8, fast: 0 };
+
+/**
+ * Writes a part file whole or not at all. `streamed` is the part of the payload that was announced with
+ * `addStreamed`.
+ */
+export async function writePart(
+  path: string,
+  part: UnpackedPart,
+  effort: Effort,
+  streamed?: AsyncIterable<Uint8Array>,
+): Promise<WrittenPart> {
+  await mkdir(dirname(path), { recursive: true });
+  const temporary = temporaryName(path);
+  const hash = createHash('sha256');
+  let size = 0;
+  try {
+    const handle = await open(temporary, 'wx', 0o644);
+    try {
+      const put = async (bytes: Uint8Array): Promise<void> => {
+        hash.update(bytes);
+        size += bytes.length;
+        await handle.writeFile(bytes);
+      };
+      await put(Uint8Array.of(PART_COMPRESSION.xz));
+      const window = xzWindow(part.payloadSize + part.tables.operations.length) >> 10;
+      const filter = `--lzma2=preset=${PRESET[effort]},dict=${window}KiB`;
+      const input = Readable.from(uncompressed(part, streamed), { objectMode: false });
+      const args = ['-c', '-T1', '--check=crc64', '--format=xz', filter];
+      for await (const bytes of filterStream('xz', args, input)) await put(bytes);
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    await rename(temporary, path);
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw error;
+  }
+  return { size, checksum: hash.digest('hex') as Checksum };
+}
