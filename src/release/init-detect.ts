@@ -1,8 +1,8 @@
 /** What a new project can learn from the folder it stands in. */
-import { readFile, stat } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import fg from 'fast-glob';
-import { isTreewrightError } from '../core/errors.ts';
+import { isTreewrightError, systemErrorCode } from '../core/errors.ts';
 import { toIdentifier } from '../config/names.ts';
 import { decodeKconfig } from '../formats/kconfig.ts';
 import { detectSource } from '../sources/detect.ts';
@@ -40,8 +40,8 @@ export async function findSources(dir: string): Promise<SourceSpec[]> {
 async function tryDetect(path: string): Promise<SourceSpec | undefined> {
   try {
     const spec = await detectSource(path);
-    // Any folder could be committed as a root filesystem; only one that looks like it is meant to be.
-    if (spec.kind === 'rootfs' && !(await looksLikeRoot(spec.rootfs))) return undefined;
+    // A folder that merely holds a rootfs.tar may be the project's own: the archive is the source then.
+    if (spec.kind === 'buildroot' && (await buildrootConfig(spec.output)) === undefined) return undefined;
     return spec;
   } catch (error) {
     if (isTreewrightError(error)) return undefined;
@@ -49,10 +49,17 @@ async function tryDetect(path: string): Promise<SourceSpec | undefined> {
   }
 }
 
-async function looksLikeRoot(path: string): Promise<boolean> {
-  if (!(await stat(path)).isDirectory()) return true;
-  const names = await fg(['usr', 'etc', 'bin', 'sbin'], { cwd: path, onlyFiles: false, deep: 1 });
-  return names.includes('usr') && names.length >= 2;
+/** Buildroot's .config, given its output directory or the images directory inside. */
+async function buildrootConfig(output: string): Promise<string | undefined> {
+  for (const file of [join(output, '.config'), join(dirname(resolve(output)), '.config')]) {
+    try {
+      return await readFile(file, 'utf8');
+    } catch (error) {
+      const code = systemErrorCode(error);
+      if (code !== 'ENOENT' && code !== 'ENOTDIR') throw error;
+    }
+  }
+  return undefined;
 }
 
 /** The path that a source is known by. */
@@ -71,18 +78,9 @@ export function sourcePath(spec: SourceSpec): string {
 export async function machineOf(spec: SourceSpec): Promise<string | undefined> {
   if (spec.kind === 'yocto') return toIdentifier(basename(resolve(spec.deploy)));
   if (spec.kind === 'rootfs') return undefined;
-  const output = resolve(spec.output);
-  for (const file of [join(output, '.config'), join(dirname(output), '.config')]) {
-    let text: string;
-    try {
-      text = await readFile(file, 'utf8');
-    } catch {
-      continue;
-    }
-    const config = decodeKconfig(text);
-    const defconfig = config.get('BR2_DEFCONFIG') ?? '';
-    const board = basename(defconfig).replace(/_?defconfig$/, '');
-    return toIdentifier(board) ?? toIdentifier(config.get('BR2_ARCH') ?? '');
-  }
-  return undefined;
+  const text = await buildrootConfig(spec.output);
+  if (text === undefined) return undefined;
+  const config = decodeKconfig(text);
+  const board = basename(config.get('BR2_DEFCONFIG') ?? '').replace(/_?defconfig$/, '');
+  return toIdentifier(board) ?? toIdentifier(config.get('BR2_ARCH') ?? '');
 }
