@@ -78,6 +78,18 @@ describe('signatures of commits and the summary', () => {
     );
   });
 
+  test('a summary.sig can hold for the old and the new summary, and for nothing else', async () => {
+    const [before, after] = [utf8('old summary'), utf8('new summary')];
+    const both = await signSummary(after, [one], await signSummary(before, [one]));
+    for (const summary of [before, after]) {
+      expect(verifySummarySignature(summary, both, [one.public])).toEqual(one.public);
+    }
+    expect(() => verifySummarySignature(utf8('third'), both, [one.public])).toThrow(
+      bad('trust/bad-signature'),
+    );
+    expect(() => verifySummarySignature(before, undefined, [one.public])).toThrow(bad('trust/unsigned'));
+  });
+
   test('the signature of a commit does not pass for one of other bytes', async () => {
     const sig = await signSummary(COMMIT, [three]);
     expect(verifySummarySignature(COMMIT, sig, [three.public])).toEqual(three.public);
