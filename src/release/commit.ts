@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import type { Checksum } from '../core/checksum.ts';
 import type { EventSink } from '../core/events.ts';
-import { systemErrorCode } from '../core/errors.ts';
+import { isTreewrightError, systemErrorCode } from '../core/errors.ts';
 import { deltaDigests } from '../delta/list.ts';
 import { acquireLock } from '../platform/lock.ts';
 import { writeFileAtomic } from '../platform/files.ts';
@@ -15,7 +15,7 @@ import { buildSummary, writeRef } from '../repo/refs.ts';
 import { ensureRepository } from '../repo/repository.ts';
 import { beginTransaction, removeStaleStaging } from '../repo/transaction.ts';
 import { detectSource } from '../sources/detect.ts';
-import type { OwnerPolicy } from '../sources/types.ts';
+import type { OwnerPolicy, SourceSpec } from '../sources/types.ts';
 import type { LayoutName } from '../tree/layout.ts';
 import { storeSource } from './store-source.ts';
 import { checkNotOlder, commitTimestamp } from './timestamp.ts';
@@ -53,7 +53,7 @@ export interface CommitReport {
 export async function commitSource(options: CommitOptions): Promise<CommitReport> {
   const { repo, branch, source, layout, events } = options;
   checkRefName(branch);
-  const spec = await detectSource(source);
+  const spec = await specOf(source, layout);
   await ensureRepository(repo);
   const lock = await acquireLock(join(repo, 'treewright.lock'), waitForLock(events, 'repo'));
   const pool = createWorkerPool(options.jobs);
@@ -113,6 +113,16 @@ export async function commitSource(options: CommitOptions): Promise<CommitReport
   } finally {
     await pool.close();
     await lock.release();
+  }
+}
+
+/** With the layout `none` any directory is a tree to commit as it is, whether or not it looks like a root filesystem. */
+async function specOf(source: string, layout: LayoutName): Promise<SourceSpec> {
+  try {
+    return await detectSource(source);
+  } catch (error) {
+    if (layout !== 'none' || !isTreewrightError(error) || error.code !== 'input/unknown-source') throw error;
+    return { kind: 'rootfs', rootfs: source };
   }
 }
 

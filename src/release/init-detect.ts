@@ -82,5 +82,5 @@ export async function machineOf(spec: SourceSpec): Promise<string | undefined> {
   if (text === undefined) return undefined;
   const config = decodeKconfig(text);
   const board = basename(config.get('BR2_DEFCONFIG') ?? '').replace(/_?defconfig$/, '');
-  return toIdentifier(board) ?? toIdentifier(config.get('BR2_ARCH') ?? '');
+  return toIdentifier(board);
 }

@@ -47,14 +47,20 @@ export async function storeSource(options: StoreSourceOptions): Promise<StoredSo
   };
   build.diagnostics.forEach(report);
 
-  events({ type: 'stage', stage: 'tree', title: 'Arranging the tree' });
   const { tree, kernel, facts } = build;
-  applyLayout(
-    { tree, init: facts.init, packages: facts.packages, branch, ...(kernel === undefined ? {} : { kernel }) },
-    layout,
-    report,
-  );
   if (layout !== 'none') {
+    events({ type: 'stage', stage: 'tree', title: 'Arranging the tree' });
+    applyLayout(
+      {
+        tree,
+        init: facts.init,
+        packages: facts.packages,
+        branch,
+        ...(kernel === undefined ? {} : { kernel }),
+      },
+      layout,
+      report,
+    );
     checkDeployable(tree).forEach(report);
     if (errors.length > 0) {
       throw new TreewrightError(

@@ -35,6 +35,12 @@ export async function ensureRepository(path: string): Promise<void> {
   for (const directory of DIRECTORIES) await mkdir(join(path, directory), { recursive: true });
 }
 
+/** False when the repository's config says `fsync=false`, as for libostree: for scratch repositories. */
+export async function wantsSync(path: string): Promise<boolean> {
+  const text = await readFile(join(path, 'config'), 'utf8');
+  return !/^\s*fsync\s*=\s*(false|0)\s*$/m.test(text);
+}
+
 /** Refuses a path that is not an OSTree repository. */
 export async function checkRepository(path: string): Promise<void> {
   try {

@@ -17,6 +17,7 @@ import type { WorkerPool } from '../platform/workers.ts';
 import type { ContentSink, Stat, StoredContent } from '../tree/types.ts';
 import type { BatchItem } from './compress-task.ts';
 import { compressBatch, compressSpooled } from './compress-task.ts';
+import { wantsSync } from './repository.ts';
 import type { ObjectType } from './paths.ts';
 import { objectPath } from './paths.ts';
 
@@ -62,7 +63,8 @@ export async function beginTransaction({ repo, pool, zlibLevel }: TransactionOpt
   const level = zlibLevel ?? DEFAULT_ZLIB_LEVEL;
   const staging = join(repo, 'tmp', `treewright-${randomBytes(8).toString('hex')}`);
   await mkdir(staging, { recursive: true });
-  const sync = !(await canSyncFileSystem(staging));
+  const durability = await durabilityOf(repo, staging);
+  const sync = durability === 'each file';
   const seen = new Set<string>();
   const staged: { checksum: Checksum; type: ObjectType }[] = [];
   const pending = new Set<Promise<void>>();
@@ -73,6 +75,7 @@ export async function beginTransaction({ repo, pool, zlibLevel }: TransactionOpt
   let items: BatchItem[] = [];
   let chunks: Uint8Array[] = [];
   let batchBytes = 0;
+  let sent = false;
 
   const track = (work: Promise<number>, budget: number): void => {
     const tracked = work
@@ -91,7 +94,7 @@ export async function beginTransaction({ repo, pool, zlibLevel }: TransactionOpt
     pending.add(tracked);
   };
 
-  const sendBatch = (): void => {
+  const sendBatch = (last = false): void => {
     if (items.length === 0) return;
     const data = new Uint8Array(batchBytes);
     let at = 0;
@@ -101,10 +104,16 @@ export async function beginTransaction({ repo, pool, zlibLevel }: TransactionOpt
     }
     const budget = batchBytes;
     const batch = { directory: staging, level, sync, items, data };
+    // A transaction that fits into one batch is done here sooner than a thread would have started.
+    const here = last && !sent;
+    sent = true;
     items = [];
     chunks = [];
     batchBytes = 0;
-    track(pool.run(compressBatch, batch, [data.buffer]), budget);
+    track(
+      here ? Promise.resolve(compressBatch.run(batch)) : pool.run(compressBatch, batch, [data.buffer]),
+      budget,
+    );
   };
 
   /** True when the object still has to be written; it then counts as staged. */
@@ -212,12 +221,12 @@ export async function beginTransaction({ repo, pool, zlibLevel }: TransactionOpt
       return checksum;
     },
     flush: async () => {
-      sendBatch();
+      sendBatch(true);
       while (pending.size > 0) await Promise.all(pending);
       rethrow(failure);
       if (staged.length > 0) {
-        if (!sync) await syncFileSystem(staging);
-        await publish(repo, staging, staged, sync);
+        if (durability === 'file system') await syncFileSystem(staging);
+        await publish(repo, staging, staged, durability);
       }
       await rm(staging, { recursive: true, force: true });
       return {
@@ -237,28 +246,34 @@ async function publish(
   repo: string,
   staging: string,
   staged: readonly { checksum: Checksum; type: ObjectType }[],
-  syncEach: boolean,
+  durability: Durability,
 ): Promise<void> {
   const prefixes = new Set(staged.map(({ checksum }) => checksum.slice(0, 2)));
   for (const prefix of prefixes) await mkdir(join(repo, 'objects', prefix), { recursive: true });
   for (const type of RENAME_ORDER) {
     const ofType = staged.filter((object) => object.type === type);
     // Before the commit appears, the names of everything it reaches must be durable.
-    if (type === 'commit' && ofType.length > 0) await syncNames(repo, prefixes, syncEach);
+    if (type === 'commit' && ofType.length > 0) await syncNames(repo, prefixes, durability);
     for (const { checksum } of ofType) {
       await rename(join(staging, `${checksum}.${type}`), join(repo, objectPath(checksum, type)));
     }
   }
-  await syncNames(repo, prefixes, syncEach);
+  await syncNames(repo, prefixes, durability);
 }
 
-async function syncNames(repo: string, prefixes: ReadonlySet<string>, syncEach: boolean): Promise<void> {
-  if (!syncEach) {
-    await syncFileSystem(join(repo, 'objects'));
-    return;
-  }
+async function syncNames(repo: string, prefixes: ReadonlySet<string>, durability: Durability): Promise<void> {
+  if (durability === 'file system') await syncFileSystem(join(repo, 'objects'));
+  if (durability !== 'each file') return;
   for (const prefix of prefixes) await syncDirectory(join(repo, 'objects', prefix));
   await syncDirectory(join(repo, 'objects'));
+}
+
+/** How a transaction survives a power cut: one syncfs, an fsync of every file, or not at all. */
+type Durability = 'file system' | 'each file' | 'none';
+
+async function durabilityOf(repo: string, staging: string): Promise<Durability> {
+  if (!(await wantsSync(repo))) return 'none';
+  return (await canSyncFileSystem(staging)) ? 'file system' : 'each file';
 }
 
 /** Removes what killed runs left in tmp/. Only the holder of the repository's lock may call this. */

@@ -45,7 +45,10 @@ export async function readDirectory(
     return walkDirectory(path, sink, options);
   }
   const sockets = await findSockets(path);
-  const raw = await readTar(archiveOf(path, options.events), sink, options).catch((error: unknown) => {
+  const raw = await readTar(archiveOf(path, options.events), sink, {
+    ...options,
+    dropEmptyXattrs: true,
+  }).catch((error: unknown) => {
     throw explain(error, path);
   });
   return { tree: raw.tree, diagnostics: [...raw.diagnostics, ...sockets] };

@@ -23,6 +23,8 @@ export interface ReadTarOptions {
   readonly layout: LayoutName;
   readonly owner: OwnerPolicy;
   readonly facts: FactsCollector;
+  /** Leaves out xattrs without a value, which libostree does not see when it reads a directory (libglnx). */
+  readonly dropEmptyXattrs?: boolean;
 }
 
 export interface RawTree {
@@ -52,7 +54,8 @@ export async function readTar(
     uid: owner === 'root' ? 0 : entry.uid,
     gid: owner === 'root' ? 0 : entry.gid,
     mode: type | entry.permissions,
-    xattrs: entry.xattrs,
+    xattrs:
+      options.dropEmptyXattrs === true ? entry.xattrs.filter(({ value }) => value.length > 0) : entry.xattrs,
   });
 
   const file = async (entry: TarEntry, path: string): Promise<RegularFile> => {

@@ -19,7 +19,8 @@ export async function readXattrs(
     // A name that is not UTF-8 is refused where the name itself is read.
     const name = utf8OfLatin1(path);
     if (name === undefined || !name.startsWith(directory)) return;
-    const sorted = [...xattrs].sort((a, b) => compareUtf8(a.name, b.name));
+    // libostree does not see an xattr without a value (libglnx skips a length of 0), so neither do we.
+    const sorted = xattrs.filter(({ value }) => value.length > 0).sort((a, b) => compareUtf8(a.name, b.name));
     found.set(name.slice(directory.length).replace(/^\//, ''), sorted);
   };
   const args = ['-R', '-P', '-h', '-d', '-m', '-', '-e', 'base64', '--absolute-names', '--', directory];

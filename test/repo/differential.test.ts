@@ -24,10 +24,17 @@ beforeAll(async () => {
 });
 afterAll(() => rm(scratch, { recursive: true, force: true }));
 
-async function ostreeCommit(tree: string, branch: string): Promise<string> {
+/**
+ * Until 2024 libostree took the xattrs of a tar in whatever order libarchive gave them, which made the commit of a
+ * tar differ from that of the directory it was made of; the order has been by name since, as ours. Tars are
+ * therefore judged by 2025.2.
+ */
+const SUITE = { tar: 'trixie', dir: 'bookworm' } as const;
+
+async function ostreeCommit(kind: 'tar' | 'dir', path: string, branch: string): Promise<string> {
   const { stdout } = await runTool('ostree', [
-    'commit', `--repo=${theirs}`, `--branch=${branch}`, `--timestamp=@${TIMESTAMP}`, '--subject=s', `--tree=${tree}`,
-  ]); // prettier-ignore
+    'commit', `--repo=${theirs}`, `--branch=${branch}`, `--timestamp=@${TIMESTAMP}`, '--subject=s', `--tree=${kind}=${path}`,
+  ], { suite: SUITE[kind] }); // prettier-ignore
   return stdout.trim();
 }
 
@@ -44,10 +51,14 @@ async function ourCommit(source: string, branch: string): Promise<string> {
   return commit;
 }
 
-describeReference('real ostree', ['ostree'], () => {
+describeReference('real ostree', ['ostree', 'trixie:ostree'], () => {
   beforeAll(async () => {
     await runTool('ostree', ['init', `--repo=${theirs}`, '--mode=archive']);
-    await writeFile(join(theirs, 'config'), '[core]\nrepo_version=1\nmode=archive-z2\nfsync=false\n');
+    await mkdir(ours);
+    // Neither has to survive a power cut.
+    for (const repo of [theirs, ours]) {
+      await writeFile(join(repo, 'config'), '[core]\nrepo_version=1\nmode=archive-z2\nfsync=false\n');
+    }
   });
 
   test(`gives the same commit for ${TREES} random trees`, { timeout: 240_000 }, async () => {
@@ -60,7 +71,7 @@ describeReference('real ostree', ['ostree'], () => {
       await writeTar(archive, randomEntries(seed));
       const [a, b] = await Promise.all([
         ourCommit(archive, `tar/${seed}`),
-        ostreeCommit(`tar=${archive}`, `tar/${seed}`),
+        ostreeCommit('tar', archive, `tar/${seed}`),
       ]);
       expect(a, `the tar of seed ${seed}`).toBe(b);
 
@@ -78,7 +89,7 @@ describeReference('real ostree', ['ostree'], () => {
       ]);
       const [c, d] = await Promise.all([
         ourCommit(unpacked, `dir/${seed}`),
-        ostreeCommit(`dir=${unpacked}`, `dir/${seed}`),
+        ostreeCommit('dir', unpacked, `dir/${seed}`),
       ]);
       expect(c, `the directory of seed ${seed}`).toBe(d);
       await rm(unpacked, { recursive: true });
@@ -92,7 +103,7 @@ describeReference('real ostree', ['ostree'], () => {
     const archive = join(scratch, 'facts.tar');
     await writeTar(archive, randomEntries(1));
     const first = await ourCommit(archive, 'facts');
-    expect(await ostreeCommit(`tar=${archive}`, 'facts')).toBe(first);
+    expect(await ostreeCommit('tar', archive, 'facts')).toBe(first);
     const { commit, parent } = await commitSource({
       repo: ours,
       branch: 'facts',
@@ -108,7 +119,7 @@ describeReference('real ostree', ['ostree'], () => {
     const { stdout } = await runTool('ostree', [
       'commit', `--repo=${theirs}`, '--branch=facts', `--timestamp=@${TIMESTAMP + 5}`, '--subject=second',
       '--body=with a body', '--add-metadata-string=version=1.2 β', `--tree=tar=${archive}`,
-    ]); // prettier-ignore
+    ], { suite: 'trixie' }); // prettier-ignore
     expect(commit).toBe(stdout.trim());
   });
 });
