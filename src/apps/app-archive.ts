@@ -15,8 +15,8 @@ import { MAX_COMPOSE_SIZE } from './compose-file.ts';
 /** The one name composeapp looks for in the archive (app.go, readCompose). */
 export const COMPOSE_NAME = 'docker-compose.yml';
 
-/** A hostile archive must not fill the verifier's time: bytes after decompression. composeapp's own limit. */
-const MAX_UNPACKED = 1024 * 1024 * 1024;
+/** A hostile archive must not take the verifier's time: bytes after decompression. Twice what an app may hold. */
+const MAX_UNPACKED = 2 * 1024 * 1024 * 1024;
 
 /**
  * The archive in chunks. Times, owners and the order of entries are fixed, so its bytes depend on names, content
@@ -110,9 +110,13 @@ export interface ReadApp {
 
 /**
  * Reads an archive and refuses what could harm a device that unpacks it: paths and links that lead outside,
- * devices, a name twice, more than one gibibyte. Throws `input/bad-app-archive`.
+ * devices, a name twice, more than `limit` bytes. Throws `input/bad-app-archive`.
  */
-export async function readAppArchive(chunks: AsyncIterable<Uint8Array>, what: string): Promise<ReadApp> {
+export async function readAppArchive(
+  chunks: AsyncIterable<Uint8Array>,
+  what: string,
+  limit = MAX_UNPACKED,
+): Promise<ReadApp> {
   const fail = (reason: string, cause?: unknown): TreewrightError =>
     new TreewrightError('input/bad-app-archive', `${what}: ${reason}`, { cause });
   const gunzip = createGunzip();
@@ -124,7 +128,7 @@ export async function readAppArchive(chunks: AsyncIterable<Uint8Array>, what: st
   const count = async function* (source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
     for await (const chunk of source) {
       unpacked += chunk.length;
-      if (unpacked > MAX_UNPACKED) throw fail(`it unpacks to more than ${MAX_UNPACKED} bytes`);
+      if (unpacked > limit) throw fail(`it unpacks to more than ${limit} bytes`);
       yield chunk;
     }
   };

@@ -141,6 +141,11 @@ export async function buildApp(
       `${spec.compose} has ${pinned.length} bytes once its anchors are written out; composeapp accepts ${MAX_COMPOSE_SIZE}`,
     );
   }
+  diagnostics({
+    severity: 'note',
+    code: 'input/no-layer-sizes',
+    message: `app ${name} says nothing about the unpacked size of its images; composectl takes their download size when it checks for free space`,
+  });
   const archive = await writeBlob(layout, packApp(folder, entries, pinned));
   await writeBlob(layout, [EMPTY_CONFIG.content]);
   const manifest = encodeAppManifest({ mediaType: APP_ARCHIVE_TYPE, ...archive });

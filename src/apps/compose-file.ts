@@ -212,8 +212,8 @@ function labelService(service: YamlMap): YamlMap {
 
 /**
  * SHA-256 of the service's YAML without this label, as composeapp makes it (publish.go, pinServiceConfigs).
- * Labels count in their mapping form, because that is how they stand in the finished file: so a verifier can repeat
- * the sum. For labels written as a list composeapp hashes the list; everything else gives the same hash.
+ * Labels count as a mapping of texts, because that is how they stand in the finished file: so a verifier can repeat
+ * the sum. composeapp hashes them as they were written, which gives another hash for a list or for `a: 1`.
  */
 export function serviceHash(service: YamlMap): Checksum {
   const labels = readLabels(service.get('labels'));

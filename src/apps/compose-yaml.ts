@@ -12,7 +12,7 @@ import type { YamlMap, YamlValue } from '../formats/yaml-text.ts';
 import { isTimestamp, resolvePlainScalar } from '../formats/yaml-text.ts';
 
 /** Nodes after anchors are expanded; far above any real file, far below what would exhaust memory. */
-const MAX_NODES = 200_000;
+const MAX_NODES = 100_000;
 const MAX_DEPTH = 64;
 
 /** Path of keys and list indexes from the root. */
@@ -48,7 +48,7 @@ export function parseComposeYaml(text: string, file: string): ComposeYaml {
     schema: 'failsafe',
     lineCounter: lines,
     prettyErrors: false,
-    logLevel: 'silent',
+    logLevel: 'error',
   });
   const [error] = document.errors;
   if (error !== undefined) throw fail('config/bad-yaml', error.pos[0], error.message);

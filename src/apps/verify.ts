@@ -8,8 +8,8 @@ import type { Descriptor, Digest } from '../formats/oci.ts';
 import {
   EMPTY_CONFIG,
   MAX_INDEX_SIZE,
-  OCI_LAYOUT,
   blobPath,
+  checkOciLayout,
   decodeImageIndex,
   decodeImageManifest,
   digestHex,
@@ -60,9 +60,7 @@ async function verify(store: ByteStore, expected: ExpectedApp, fail: Fail): Prom
     if (bytes === undefined) throw fail(`${store.location}/${path} is missing`);
     return bytes;
   };
-  const layout: unknown = JSON.parse(fromUtf8(await read('oci-layout', MAX_LAYOUT_FILE)) ?? 'null');
-  if (JSON.stringify(layout) !== OCI_LAYOUT)
-    throw fail(`${store.location}/oci-layout does not say version 1.0.0`);
+  checkOciLayout(await read('oci-layout', MAX_LAYOUT_FILE), `${store.location}/oci-layout`);
   const digest = digestOf(expected.digest);
   const index = decodeImageIndex(await read('index.json', MAX_INDEX_SIZE), `${store.location}/index.json`);
   const listed = index.manifests.find((entry) => entry.digest === digest);

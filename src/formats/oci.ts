@@ -159,6 +159,16 @@ export function decodeImageIndex(bytes: Uint8Array, what = 'index.json'): ImageI
   };
 }
 
+/** Checks a layout's `oci-layout` file; only version 1.0.0 exists. */
+export function checkOciLayout(bytes: Uint8Array, what = 'oci-layout'): void {
+  const json = readObject(bytes, what);
+  if (json['imageLayoutVersion'] !== '1.0.0') {
+    throw bad(
+      `${what}: imageLayoutVersion must be "1.0.0", found ${JSON.stringify(json['imageLayoutVersion'])}`,
+    );
+  }
+}
+
 function bad(message: string): TreewrightError {
   return new TreewrightError('input/bad-oci', message);
 }

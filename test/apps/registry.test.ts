@@ -1,20 +1,16 @@
 /** Tags become digests: at a real registry, and at a small server that speaks the token protocol. */
-import { execa } from 'execa';
 import { createHash } from 'node:crypto';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { createServer as createTcpServer } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { parseDockerConfig } from '../../src/apps/docker-config.ts';
 import { createRegistryClient, parseChallenges } from '../../src/apps/registry.ts';
 import { parseImageReference } from '../../src/formats/image-reference.ts';
 import { createHttpClient } from '../../src/platform/http.ts';
-import { describeReference, referenceTool } from '../reference/tools.ts';
+import { describeReference } from '../reference/tools.ts';
+import type { Registry } from './registry-server.ts';
+import { startRegistry } from './registry-server.ts';
 
 const http = createHttpClient({ timeout: 5000, attempts: 2, pause: 1 });
 
@@ -25,63 +21,6 @@ function sha256(bytes: string | Uint8Array): string {
 function credentials(auths: Record<string, unknown>) {
   return parseDockerConfig(JSON.stringify({ auths }), 'config.json');
 }
-
-async function freePort(): Promise<number> {
-  const probe = createTcpServer();
-  await new Promise<void>((resolve) => probe.listen(0, '127.0.0.1', resolve));
-  const { port } = probe.address() as AddressInfo;
-  await new Promise((resolve) => probe.close(resolve));
-  return port;
-}
-
-interface Registry {
-  readonly host: string;
-  readonly headers: Record<string, string>;
-  stop(): Promise<void>;
-}
-
-async function startRegistry(auth: boolean): Promise<Registry> {
-  const directory = await mkdtemp(join(tmpdir(), 'tw-registry-'));
-  const port = await freePort();
-  // htpasswd line of user "dev" with the password "open sesame".
-  const htpasswd = join(directory, 'htpasswd');
-  await writeFile(htpasswd, `dev:${BCRYPT}\n`);
-  await writeFile(
-    join(directory, 'config.yml'),
-    [
-      'version: 0.1',
-      'log: {level: error}',
-      `storage: {filesystem: {rootdirectory: ${directory}/data}}`,
-      `http: {addr: "127.0.0.1:${port}"}`,
-      ...(auth ? [`auth: {htpasswd: {realm: test, path: ${htpasswd}}}`] : []),
-    ].join('\n'),
-  );
-  const program = execa(referenceTool('docker-registry'), ['serve', join(directory, 'config.yml')], {
-    stdio: 'ignore',
-    reject: false,
-  });
-  const host = `localhost:${port}`;
-  for (let tries = 0; ; tries++) {
-    try {
-      await fetch(`http://${host}/v2/`);
-      break;
-    } catch (error) {
-      if (tries > 100 || program.exitCode !== null) throw error;
-      await delay(100);
-    }
-  }
-  return {
-    host,
-    headers: auth ? { authorization: `Basic ${Buffer.from('dev:open sesame').toString('base64')}` } : {},
-    stop: async () => {
-      program.kill();
-      await program;
-      await rm(directory, { recursive: true });
-    },
-  };
-}
-
-const BCRYPT = '$2y$04$BHPTkofQ1r2oL09qxhRYQOK4AsNGKyDl7GFNeeRrd/zTcArYcTLD2';
 
 /** Pushes by the plain protocol: every blob, then the manifest. */
 async function push(
