@@ -114,12 +114,22 @@ export async function* tarEntries(input: AsyncIterable<Uint8Array>, label: strin
     return { flag: tarTypeFlag(own), pax: global.size === 0 ? pax : new Map([...global, ...pax]) };
   };
 
+  /** An entry's data; when the archive breaks off, tar-stream only says that the stream was destroyed. */
+  async function* content(stream: EntryStream): AsyncGenerator<Uint8Array> {
+    try {
+      for await (const chunk of stream) yield chunk as Uint8Array;
+    } catch (error) {
+      await feeding;
+      throw feedError === undefined ? fail(`it ends in the content of ${last}`, error) : toError(feedError);
+    }
+  }
+
   try {
     for await (const stream of extractor) {
-      const entry = describe(stream, rawHeader, label);
+      const entry = { ...describe(stream, rawHeader, label), content: content(stream) };
       last = JSON.stringify(entry.name);
       position =
-        stream.offset + TAR_BLOCK + (entry.type === 'directory' ? 0 : paddedSize(stream.header.size));
+        stream.offset + TAR_BLOCK + (stream.header.type === 'directory' ? 0 : paddedSize(stream.header.size));
       count++;
       yield entry;
       if (!stream.destroyed) stream.resume();
@@ -162,7 +172,11 @@ async function drained(extractor: Extractor): Promise<void> {
   });
 }
 
-function describe(stream: EntryStream, rawHeader: (dataStart: number) => RawHeader, label: string): TarEntry {
+function describe(
+  stream: EntryStream,
+  rawHeader: (dataStart: number) => RawHeader,
+  label: string,
+): Omit<TarEntry, 'content'> {
   const { header } = stream;
   const { flag, pax } = rawHeader(stream.offset + TAR_BLOCK);
   const name = text(pax, 'path', header.name, label, 'a name');
@@ -174,8 +188,8 @@ function describe(stream: EntryStream, rawHeader: (dataStart: number) => RawHead
     if (keyword.startsWith('GNU.sparse.')) throw problem(SPARSE);
   }
   if (flag === 'S') throw problem(SPARSE);
-  // Old archives mark directories by a trailing slash only; tar-stream knows them.
-  const type = header.type === 'directory' ? 'directory' : TYPES[flag];
+  // Archives of before POSIX mark directories by a trailing slash only.
+  const type = flag === '0' && name.endsWith('/') ? 'directory' : TYPES[flag];
   if (type === undefined) {
     throw problem(
       `has the entry type ${JSON.stringify(flag)}, which does not describe a file of a root filesystem`,
@@ -197,7 +211,6 @@ function describe(stream: EntryStream, rawHeader: (dataStart: number) => RawHead
     xattrs: pax.size === 0 ? [] : paxXattrs(pax, name).sort((a, b) => compareUtf8(a.name, b.name)),
     hasAcl: pax.has('SCHILY.acl.access') || pax.has('SCHILY.acl.default'),
     size: type === 'file' ? header.size : 0,
-    content: stream as AsyncIterable<Uint8Array>,
   };
 }
 
