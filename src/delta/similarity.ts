@@ -1,4 +1,5 @@
 /** Cheap judgements about content, made before the costly ones: is it compressed, does it resemble that file? */
+import { deflateRawSync } from 'node:zlib';
 
 /** First bytes of formats whose content is compressed already. */
 const COMPRESSED_MAGIC: readonly (readonly number[])[] = [
@@ -16,33 +17,40 @@ const COMPRESSED_MAGIC: readonly (readonly number[])[] = [
   [0x77, 0x4f, 0x46, 0x32], // woff2
 ];
 
-/** Files smaller than this tell too little about their distribution of bytes. */
-const MIN_ENTROPY_SAMPLE = 4096;
+/** Files smaller than this are judged by their first bytes: they tell too little otherwise. */
+const MIN_SAMPLE = 4096;
 
-/** Bits per byte: machine code has about 6, text 5, compressed data almost 8. */
-const COMPRESSED_ENTROPY = 7.9;
+/** Bytes of a block, and how many of them spread over the content are looked at. */
+const BLOCK = 4096;
+const BLOCKS = 16;
+
+/** Entropy in bits per byte from which compressing a sample is worth the try: code has about 6, text 5. */
+const SUSPICIOUS_ENTROPY = 7.5;
+
+/** A sample that deflate cannot bring below this share of its size is compressed already. */
+const COMPRESSED_SHARE = 0.97;
 
 /** True for content that neither a general compressor nor a matcher will make smaller, judged by the bytes only. */
 export function looksCompressed(content: Uint8Array): boolean {
-  if (COMPRESSED_MAGIC.some((magic) => magic.every((value, i) => content[i] === value))) return true;
-  if (content.length < MIN_ENTROPY_SAMPLE) return false;
-  return sampledEntropy(content) > COMPRESSED_ENTROPY;
+  if (content.length < MIN_SAMPLE) {
+    return COMPRESSED_MAGIC.some((magic) => magic.every((value, i) => content[i] === value));
+  }
+  const blocks = Math.min(BLOCKS, Math.floor(content.length / BLOCK));
+  const stride = blocks < 2 ? 0 : Math.floor((content.length - BLOCK) / (blocks - 1));
+  const sample = new Uint8Array(blocks * BLOCK);
+  for (let i = 0; i < blocks; i++) sample.set(content.subarray(i * stride, i * stride + BLOCK), i * BLOCK);
+  if (entropy(sample) < SUSPICIOUS_ENTROPY) return false;
+  return deflateRawSync(sample, { level: 1 }).length > COMPRESSED_SHARE * sample.length;
 }
 
-/** Order-0 entropy in bits per byte over up to 16 blocks of 4 KiB spread over the content. */
-function sampledEntropy(content: Uint8Array): number {
+/** Order-0 entropy in bits per byte. */
+function entropy(bytes: Uint8Array): number {
   const counts = new Uint32Array(256);
-  const blocks = Math.min(16, Math.floor(content.length / 4096));
-  const stride = blocks < 2 ? 0 : Math.floor((content.length - 4096) / (blocks - 1));
-  for (let block = 0; block < blocks; block++) {
-    for (let i = 0; i < 4096; i++) {
-      const value = content[block * stride + i] ?? 0;
-      counts[value] = (counts[value] ?? 0) + 1;
-    }
-  }
-  const total = blocks * 4096;
+  for (const value of bytes) counts[value] = (counts[value] ?? 0) + 1;
   let bits = 0;
-  for (const count of counts) if (count > 0) bits -= (count / total) * Math.log2(count / total);
+  for (const count of counts) {
+    if (count > 0) bits -= (count / bytes.length) * Math.log2(count / bytes.length);
+  }
   return bits;
 }
 
