@@ -33,8 +33,18 @@ const ODD_NAMES = [
   'é'.repeat(120), 'n'.repeat(255), '~', '@', ':', ';', '=', '|', '\u007f', '\u0001', '\ufeffbom', 'lib.so.1.2.3', 'CON',
 ]; // prettier-ignore
 
-/** Entries in archive order: parents before children. `owners` false keeps everything at the given owner. */
-export function randomEntries(seed: number, owner?: { uid: number; gid: number }): RandomEntry[] {
+export interface RandomTreeOptions {
+  /** Everything belongs to this owner, for archives that an ordinary user unpacks. */
+  readonly owner?: { readonly uid: number; readonly gid: number };
+  /** False leaves out names that are not in Unicode normalisation form C. Default true. */
+  readonly decomposed?: boolean;
+}
+
+/** Entries in archive order: parents before children. */
+export function randomEntries(
+  seed: number,
+  { owner, decomposed = true }: RandomTreeOptions = {},
+): RandomEntry[] {
   const next = random(seed);
   const below = (n: number): number => Math.floor(next() * n);
   const pick = <T>(values: readonly T[]): T => values[below(values.length)] as T;
@@ -81,6 +91,7 @@ export function randomEntries(seed: number, owner?: { uid: number; gid: number }
     const name = below(2) === 0 ? pick(ODD_NAMES) : `f${below(50)}${pick(['', '.txt', '.so.1', '_x'])}`;
     const path = parent === '' ? name : `${parent}/${name}`;
     if (used.has(path) || Buffer.byteLength(path) > 1500) continue;
+    if (!decomposed && path.normalize('NFC') !== path) continue;
     used.add(path);
     const kind = below(10);
     if (kind < 3) {
