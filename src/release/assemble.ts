@@ -1,5 +1,6 @@
 /** `treewright release`: a build output into a published release. */
 import { buildApp } from '../apps/build.ts';
+import { createUserRegistry } from '../apps/user-registry.ts';
 import { join } from 'node:path';
 import type { Config } from '../config/types.ts';
 import { TreewrightError } from '../core/errors.ts';
@@ -65,6 +66,7 @@ async function buildApps(
 ): Promise<ManifestApp[]> {
   if (config.apps.length > 0) events({ type: 'stage', stage: 'apps', title: 'Packing the apps' });
   const apps: ManifestApp[] = [];
+  const registry = createUserRegistry(process.env);
   for (const { name, compose } of config.apps) {
     if (apps.some((app) => app.name === name)) {
       throw new TreewrightError(
@@ -72,7 +74,8 @@ async function buildApps(
         `two apps are named ${name}: give one of them another name`,
       );
     }
-    const app = await buildApp({ name, compose, version }, join(output, 'apps'), { events });
+    const options = { events, env: process.env, registry };
+    const app = await buildApp({ name, compose, version }, join(output, 'apps'), options);
     apps.push({
       name: app.name,
       digest: app.digest,
