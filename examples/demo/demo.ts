@@ -17,8 +17,13 @@ import {
   deviceTreesOf,
 } from './rootfs.ts';
 
+/** What every answer may carry. */
+interface Answer {
+  readonly diagnostics?: readonly { readonly severity: string; readonly code: string; readonly message: string }[];
+}
+
 /** The parts of `treewright release --json` that the demo shows. */
-interface ReleaseAnswer {
+interface ReleaseAnswer extends Answer {
   readonly version: string;
   readonly commit: string;
   readonly objects: { readonly total: number; readonly written: number };
@@ -32,7 +37,7 @@ interface ReleaseAnswer {
 }
 
 /** The parts of `treewright verify --json` that the demo shows. */
-interface VerifyAnswer {
+interface VerifyAnswer extends Answer {
   readonly releases: readonly {
     readonly version: string;
     readonly commit: string;
@@ -50,15 +55,33 @@ const say = (line = ''): void => {
   process.stdout.write(`${line}\n`);
 };
 
-const megabytes = (bytes: number): string =>
-  bytes < 100_000 ? `${(bytes / 1000).toFixed(1)} kB` : `${(bytes / 1_000_000).toFixed(1)} MB`;
+const size = (bytes: number): string => {
+  if (bytes < 1000) return `${String(bytes)} bytes`;
+  return bytes < 100_000 ? `${(bytes / 1000).toFixed(1)} kB` : `${(bytes / 1_000_000).toFixed(1)} MB`;
+};
+
+const count = (number: number, noun: string): string => `${String(number)} ${noun}${number === 1 ? '' : 's'}`;
 
 const percent = (part: number, whole: number): string => `${((100 * part) / whole).toFixed(1)} %`;
 
 const seconds = (since: number): string => pc.dim(`${((Date.now() - since) / 1000).toFixed(1)} s`);
 
+/** Warnings that were shown already. */
+const shown = new Set<string>();
+
+function showWarnings({ diagnostics = [] }: Answer): void {
+  for (const { severity, code, message } of diagnostics) {
+    if (severity === 'note' || shown.has(code)) continue;
+    shown.add(code);
+    const text = `${message} [${code}]`.match(/\S.{0,95}(?=\s|$)/g) ?? [];
+    for (const [at, line] of text.entries()) {
+      say(`  ${at === 0 ? pc.yellow(`${severity}:`) : ' '.repeat(severity.length + 1)} ${line.trimEnd()}`);
+    }
+  }
+}
+
 /** Runs the built command line in the demo's folder and answers what it printed as JSON. */
-async function treewright<Answer>(...args: readonly string[]): Promise<Answer> {
+async function treewright<Result extends Answer>(...args: readonly string[]): Promise<Result> {
   const started = Date.now();
   say(`\n${pc.cyan('$')} ${pc.bold(`treewright ${args.join(' ')}`)}`);
   const result = await execa(process.execPath, [CLI, ...args, '--json'], {
@@ -70,22 +93,23 @@ async function treewright<Answer>(...args: readonly string[]): Promise<Answer> {
   if (result.exitCode !== 0) {
     throw new Error(`treewright ${args.join(' ')} failed: ${result.shortMessage}\n${result.stdout}\n${result.stderr}`);
   }
-  const answer = JSON.parse(result.stdout) as Answer;
+  const answer = JSON.parse(result.stdout) as Result;
   say(`  ${pc.green('done')} in ${seconds(started)}`);
+  showWarnings(answer);
   return answer;
 }
 
 function showRelease({ commit, objects, bytes, deltas, download }: ReleaseAnswer): void {
   say(`  commit    ${pc.bold(commit)}`);
   say(
-    `  objects   ${String(objects.total)} (${megabytes(bytes.content)}), ${String(objects.written)} of them new (${megabytes(bytes.written)} stored)`,
+    `  objects   ${String(objects.total)} (${size(bytes.content)}), ${String(objects.written)} of them new (${size(bytes.written)} stored)`,
   );
-  say(`  download  ${megabytes(download.full)} for a device that has nothing`);
+  say(`  download  ${size(download.full)} for a device that has nothing`);
   for (const delta of deltas) {
     if (delta.fromVersion === undefined) continue;
     const of = percent(delta.bytes, download.full);
     say(
-      `  delta     ${pc.bold(megabytes(delta.bytes))} from ${delta.fromVersion}: ${of} of the full download (${megabytes(delta.looseBytes)} without the delta)`,
+      `  delta     ${pc.bold(size(delta.bytes))} from ${delta.fromVersion}: ${of} of the full download (${size(delta.looseBytes)} without the delta)`,
     );
   }
 }
@@ -93,7 +117,7 @@ function showRelease({ commit, objects, bytes, deltas, download }: ReleaseAnswer
 function showVerified({ releases }: VerifyAnswer): void {
   for (const { version, commit, objects, deltas, apps } of releases) {
     say(
-      `  ${pc.green('ok')} ${version.padEnd(18)} ${commit.slice(0, 16)}  ${String(objects)} objects, ${String(deltas)} deltas, ${String(apps)} app${apps === 1 ? '' : 's'}`,
+      `  ${pc.green('ok')} ${version.padEnd(18)} ${commit.slice(0, 16)}  ${[count(objects, 'object'), count(deltas, 'delta'), count(apps, 'app')].join(', ')}`,
     );
   }
 }
@@ -134,6 +158,16 @@ async function writeConfiguration(images: string): Promise<void> {
   await writeFile(join(FOLDER, 'treewright.yaml'), hasTrees ? text : text.replace(/^ *device-trees:.*\n/m, ''));
 }
 
+/** The parts of a release.json that the demo compares. */
+interface Manifest {
+  readonly ostree: { readonly rootTree: string; readonly timestamp: number };
+}
+
+async function manifestOf({ version }: ReleaseAnswer): Promise<Manifest> {
+  const file = join(FOLDER, 'release/releases', version, 'release.json');
+  return JSON.parse(await readFile(file, 'utf8')) as Manifest;
+}
+
 async function main(): Promise<void> {
   const started = Date.now();
   await rm(FOLDER, { recursive: true, force: true });
@@ -155,14 +189,23 @@ async function main(): Promise<void> {
   const second = await treewright<ReleaseAnswer>('release', '--version', '1.1.0');
   showRelease(second);
 
-  showVerified(await treewright<VerifyAnswer>('verify', 'release'));
+  // What a device is given at the factory; whoever holds it need not believe the release directory.
+  await cp(join(FOLDER, 'release/tuf/1.root.json'), join(FOLDER, 'trusted-root.json'));
+  showVerified(await treewright<VerifyAnswer>('verify', 'release', '--root', 'trusted-root.json'));
 
-  await treewright<ReleaseAnswer>('rollback', '1.0.0').then(showRelease);
+  const back = await treewright<ReleaseAnswer>('rollback', '1.0.0');
+  showRelease(back);
+  const [before, after] = [await manifestOf(first), await manifestOf(back)];
+  if (before.ostree.rootTree !== after.ostree.rootTree || before.ostree.timestamp >= after.ostree.timestamp) {
+    throw new Error('the rollback is not a newer commit of the first tree');
+  }
+  say(`  tree      that of 1.0.0, ${before.ostree.rootTree.slice(0, 16)}, with a newer timestamp`);
+
   const server = await serveDirectory(join(FOLDER, 'release'));
   try {
-    showVerified(await treewright<VerifyAnswer>('verify', server.url));
+    showVerified(await treewright<VerifyAnswer>('verify', server.url, '--root', 'trusted-root.json'));
     const bytes = server.requests.reduce((sum, request) => sum + request.bytes, 0);
-    say(`  over HTTP: ${String(server.requests.length)} requests, ${megabytes(bytes)}`);
+    say(`  over HTTP in ${count(server.requests.length, 'request')}, ${size(bytes)}`);
   } finally {
     await server.close();
   }
@@ -170,7 +213,7 @@ async function main(): Promise<void> {
   const update = second.deltas.find(({ fromVersion }) => fromVersion === '1.0.0');
   if (update === undefined) throw new Error('the second release has no delta from the first');
   say(
-    `\n${pc.green(pc.bold('All well'))} after ${seconds(started)}: a device on 1.0.0 fetches ${pc.bold(megabytes(update.bytes))} instead of ${megabytes(second.download.full)}.`,
+    `\n${pc.green(pc.bold('All well'))} after ${seconds(started)}: a device on 1.0.0 fetches ${pc.bold(size(update.bytes))} instead of ${size(second.download.full)}.`,
   );
   say(`Look around in ${pc.bold(`${relative(process.cwd(), FOLDER) || '.'}/`)}: treewright.yaml, images/, release/.`);
 }
