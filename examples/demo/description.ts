@@ -23,6 +23,7 @@ const descriptionSchema = z.strictObject({
         gid: id.default(0),
         content: z.string().default(''),
         fill: id.default(0),
+        edit: z.string().default(''),
       }),
     )
     .default([]),
@@ -35,8 +36,9 @@ export async function addDescribed(tar: TreeTar, file: string): Promise<void> {
     await tar.directory(path.slice(1), { mode: parseInt(mode, 8), uid, gid });
   }
   for (const { path, target } of symlinks) await tar.symlink(path.slice(1), target);
-  for (const { path, mode, uid, gid, content, fill } of files) {
+  for (const { path, mode, uid, gid, content, fill, edit } of files) {
     const body = fill > 0 ? generatedBytes(path, fill) : Buffer.from(content);
+    body.write(edit, Math.floor(body.length / 2));
     await tar.file(path.slice(1), body, { mode: parseInt(mode, 8), uid, gid });
   }
 }

@@ -87,8 +87,9 @@ async function rebuild(images: string, more: (tar: TreeTar) => Promise<void>): P
   const file = join(images, 'rootfs.tar');
   const next = `${file}.new`;
   const tar = createTreeTar(next);
-  await addArchive(tar, file);
+  // What is added first stays, so that the new content also replaces old content.
   await more(tar);
+  await addArchive(tar, file);
   const entries = await tar.finish();
   await rename(next, file);
   return entries;

@@ -45,7 +45,7 @@ test('the described root filesystem: owners, modes and links are those of the de
   expect((await readFile(join(images, 'Image'))).toString('latin1', 56, 60)).toBe('ARM\x64');
 });
 
-test('the second release holds the first one and bc', async () => {
+test('the second release holds what the first one holds, and bc', async () => {
   const images = join(directory, 'second');
   await buildSmallImages(images);
   const before = await entriesOf(join(images, 'rootfs.tar'));
