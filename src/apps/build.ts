@@ -2,33 +2,27 @@
  * From a Compose file and its folder to a compose-app artifact in an OCI image layout.
  * Source of the artifact's form: composeapp internal/app_manifest_builder.go and pkg/compose/v1/{publish,app}.go.
  */
-import { open } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
-import { fromUtf8, utf8 } from '../core/bytes.ts';
+import { utf8 } from '../core/bytes.ts';
 import type { Checksum } from '../core/checksum.ts';
-import { formatLocation } from '../core/diagnostics.ts';
 import type { Diagnostic } from '../core/diagnostics.ts';
-import { TreewrightError, isTreewrightError, systemErrorCode } from '../core/errors.ts';
+import { TreewrightError } from '../core/errors.ts';
 import type { EventSink } from '../core/events.ts';
 import { noEvents } from '../core/events.ts';
-import type { ImageReference } from '../formats/image-reference.ts';
-import {
-  isPathComponent,
-  parseImageReference,
-  pinnedName,
-  repositoryName,
-} from '../formats/image-reference.ts';
+import { isPathComponent, parseImageReference, pinnedName } from '../formats/image-reference.ts';
 import type { Descriptor, Digest, ImageManifest } from '../formats/oci.ts';
 import { EMPTY_CONFIG, MEDIA_TYPES, digestHex, encodeImageManifest } from '../formats/oci.ts';
 import { encodeYaml } from '../formats/yaml-text.ts';
 import { COMPOSE_NAME, packApp } from './app-archive.ts';
 import type { FolderEntry } from './app-folder.ts';
 import { listAppFolder } from './app-folder.ts';
-import type { ComposeFile, ComposeService } from './compose-file.ts';
+import { MAX_TEXT_SIZE, readOptional, readText } from './app-texts.ts';
+import type { ComposeFile } from './compose-file.ts';
 import { MAX_COMPOSE_SIZE, configError, pinComposeFile, readComposeFile } from './compose-file.ts';
 import { IGNORE_FILE, NO_IGNORE_RULES, parseIgnoreRules } from './ignore-rules.ts';
-import { interpolate, parseDotEnv } from './interpolation.ts';
 import { addToIndex, writeBlob } from './oci-layout.ts';
+import type { AppService } from './pin.ts';
+import { pinServices } from './pin.ts';
 import type { RegistryClient } from './registry.ts';
 
 export const APP_ARTIFACT_TYPE = 'application/vnd.fio+compose-app';
@@ -57,14 +51,6 @@ export interface AppOptions {
   readonly env?: Readonly<Record<string, string | undefined>>;
   /** Asked for images that carry no digest. Without it such an image is an error. */
   readonly registry?: RegistryClient;
-}
-
-export interface AppService {
-  readonly name: string;
-  /** `domain/path@sha256:…`. */
-  readonly image: string;
-  /** What the Compose file says, variables replaced. */
-  readonly resolvedFrom: string;
 }
 
 export interface AppBlob {
@@ -100,8 +86,6 @@ const RIVAL_FILES = [
   'docker-compose.override.yml',
 ];
 
-const MAX_ENV_SIZE = 1024 * 1024;
-
 /**
  * Writes the app into `layout` and lists it in index.json as `<name>:<version>`. The same folder and the same
  * images give the same digest, on any machine. Throws `config/*` for faults of the Compose file,
@@ -117,10 +101,10 @@ export async function buildApp(
   const folder = dirname(resolve(spec.compose));
   const name = appName(spec, folder);
   const refName = `${name}:${spec.version}`;
-  if (!/^[A-Za-z0-9]+(?:(?:[-._:@+]|--)[A-Za-z0-9]+)*$/.test(spec.version)) {
+  if (!/^[A-Za-z0-9][A-Za-z0-9._+~-]*$/.test(spec.version)) {
     throw new TreewrightError(
       'config/bad-version',
-      `the version ${JSON.stringify(spec.version)} cannot be part of an image name; letters, digits and ". _ - +" between them can`,
+      `the version ${JSON.stringify(spec.version)} cannot be part of an app's name in index.json; use letters, digits and ". _ + ~ -"`,
     );
   }
   events({ type: 'stage', stage: 'apps', title: `app ${name}` });
@@ -219,44 +203,9 @@ function appUri(repository: string, digest: Digest): string {
   return pinnedName(reference, digest);
 }
 
-async function readText(file: string, limit: number): Promise<string> {
-  try {
-    const handle = await open(file, 'r');
-    try {
-      const { size } = await handle.stat();
-      if (size > limit) {
-        throw new TreewrightError(
-          'input/too-large',
-          `${file} has ${size} bytes; at most ${limit} are allowed`,
-        );
-      }
-      const text = fromUtf8(await handle.readFile());
-      if (text === undefined) throw new TreewrightError('config/not-utf8', `${file} is not UTF-8`);
-      return text;
-    } finally {
-      await handle.close();
-    }
-  } catch (error) {
-    const code = systemErrorCode(error);
-    if (code === 'ENOENT' || code === 'EISDIR') {
-      throw new TreewrightError('config/no-compose-file', `there is no file ${file}`, { cause: error });
-    }
-    throw error;
-  }
-}
-
-async function readOptional(file: string, limit: number): Promise<string | undefined> {
-  try {
-    return await readText(file, limit);
-  } catch (error) {
-    if (isTreewrightError(error) && error.code === 'config/no-compose-file') return undefined;
-    throw error;
-  }
-}
-
 /** The folder's content without the Compose file, which is written anew. */
 async function appEntries(folder: string, composeName: string): Promise<FolderEntry[]> {
-  const rules = await readOptional(join(folder, IGNORE_FILE), MAX_ENV_SIZE);
+  const rules = await readOptional(join(folder, IGNORE_FILE), MAX_TEXT_SIZE);
   const entries = await listAppFolder(
     folder,
     rules === undefined ? NO_IGNORE_RULES : parseIgnoreRules(rules),
@@ -283,104 +232,4 @@ function checkReferencedFiles(compose: ComposeFile, entries: readonly FolderEntr
       `${path} is not in the app's folder, or ${IGNORE_FILE} leaves it out`,
     );
   }
-}
-
-async function pinServices(
-  services: readonly ComposeService[],
-  folder: string,
-  spec: AppSpec,
-  { env = {}, registry, events = noEvents }: AppOptions,
-  diagnostics: (diagnostic: Diagnostic) => void,
-): Promise<AppService[]> {
-  const outer = (name: string): string | undefined => env[name];
-  const dotEnv = join(folder, '.env');
-  const text = services.some(({ image }) => image.includes('$'))
-    ? await readOptional(dotEnv, MAX_ENV_SIZE)
-    : undefined;
-  let fromFile: ReadonlyMap<string, string> | undefined;
-  const lookup = (name: string): string | undefined => {
-    fromFile ??= text === undefined ? new Map() : readDotEnv(text, dotEnv, outer);
-    return outer(name) ?? fromFile.get(name);
-  };
-  const known = new Map<string, string>();
-  const pinned: AppService[] = [];
-  for (const service of services) {
-    const written = located(service, () => interpolate(service.image, lookup));
-    const reference = located(service, () => parseImageReference(written));
-    const image = known.get(written) ?? (await pinImage(reference, service, spec, registry, diagnostics));
-    known.set(written, image);
-    pinned.push({ name: service.name, image, resolvedFrom: written });
-    events({
-      type: 'progress',
-      stage: 'apps',
-      what: 'images',
-      done: pinned.length,
-      total: services.length,
-      unit: 'items',
-    });
-  }
-  return pinned;
-}
-
-function readDotEnv(
-  text: string,
-  file: string,
-  outer: (name: string) => string | undefined,
-): ReadonlyMap<string, string> {
-  try {
-    return parseDotEnv(text, outer);
-  } catch (error) {
-    if (isTreewrightError(error))
-      throw new TreewrightError('config/bad-env-file', `${file}: ${error.message}`, { cause: error });
-    throw error;
-  }
-}
-
-/** Adds the place in the Compose file to what goes wrong with an image's name. */
-function located<T>(service: ComposeService, action: () => T): T {
-  try {
-    return action();
-  } catch (error) {
-    if (!isTreewrightError(error)) throw error;
-    const code = error.code === 'input/bad-image-reference' ? 'config/bad-image-reference' : error.code;
-    throw new TreewrightError(
-      code,
-      `${formatLocation(service.where)}: image of service ${service.name}: ${error.message}`,
-      {
-        cause: error,
-        data: error.data,
-      },
-    );
-  }
-}
-
-async function pinImage(
-  reference: ImageReference,
-  service: ComposeService,
-  spec: AppSpec,
-  registry: RegistryClient | undefined,
-  diagnostics: (diagnostic: Diagnostic) => void,
-): Promise<string> {
-  // A digest says all; asking for it would only make offline builds fail.
-  if (reference.digest !== undefined) return pinnedName(reference, reference.digest);
-  if (registry === undefined) {
-    throw configError(
-      'config/unpinned-image',
-      service.where,
-      `image of service ${service.name} has no digest and no registry may be asked; write ${repositoryName(reference)}@sha256:…`,
-    );
-  }
-  const { digest, platforms } = await registry.resolve(reference);
-  if (spec.architecture !== undefined && platforms.length > 0) {
-    const wanted = `linux/${spec.architecture}`;
-    if (!platforms.some((platform) => platform === wanted || platform.startsWith(`${wanted}/`))) {
-      diagnostics({
-        severity: 'warning',
-        code: 'input/no-image-platform',
-        message: `image ${pinnedName(reference, digest)} of service ${service.name} has no ${wanted}, only ${platforms.join(', ')}`,
-        where: service.where,
-      });
-    }
-  }
-  return pinnedName(reference, digest);
 }

@@ -315,6 +315,8 @@ describe('hostile and mistaken folders', () => {
     for (const name of ['Shop', 'a/b', '..', '', 'a.b'])
       await expect(build({ name }), name).rejects.toThrow(code('config/bad-app-name'));
     await expect(build({ version: '1.0 beta' })).rejects.toThrow(code('config/bad-version'));
+    const app = await build({ version: '2024.02~rc1+g1' });
+    await verifyApp(openStore(layout), app);
     await expect(build({ compose: join(folder, 'none.yml') })).rejects.toThrow(
       code('config/no-compose-file'),
     );
