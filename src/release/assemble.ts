@@ -1,16 +1,12 @@
 /** `treewright release`: a build output into a published release. */
-import { buildApp } from '../apps/build.ts';
-import { createUserRegistry } from '../apps/user-registry.ts';
-import { join } from 'node:path';
 import type { Config } from '../config/types.ts';
-import { TreewrightError } from '../core/errors.ts';
 import type { EventSink } from '../core/events.ts';
 import type { BuildOutput } from '../sources/types.ts';
+import { buildApps } from './apps-step.ts';
 import type { ReleaseContent } from './content.ts';
-import type { ManifestApp, ReleaseManifest } from './manifest.ts';
+import type { ReleaseManifest } from './manifest.ts';
 import type { ReleaseReport } from './publish-content.ts';
 import { publishContent } from './publish-content.ts';
-import type { ReleaseSession } from './session.ts';
 import { withSession } from './session.ts';
 import { storeSource } from './store-source.ts';
 import { chooseVersion } from './version.ts';
@@ -41,7 +37,7 @@ export async function assembleRelease(options: AssembleOptions): Promise<Release
         ...(build.facts.arch === undefined ? {} : { architecture: build.facts.arch }),
         kargs: config.boot.kargs,
         source: describeSource(build),
-        apps: () => buildApps(session, version),
+        apps: () => buildApps(session, version, build.facts.arch),
       };
     }),
   );
@@ -58,31 +54,4 @@ function describeSource({ kind, kernel, facts }: BuildOutput): ReleaseManifest['
     ...(facts.libostree === undefined ? {} : { libostree: facts.libostree }),
     packages: facts.packages.length,
   };
-}
-
-async function buildApps(
-  { config, events, output }: ReleaseSession,
-  version: string,
-): Promise<ManifestApp[]> {
-  if (config.apps.length > 0) events({ type: 'stage', stage: 'apps', title: 'Packing the apps' });
-  const apps: ManifestApp[] = [];
-  const registry = createUserRegistry(process.env);
-  for (const { name, compose } of config.apps) {
-    if (apps.some((app) => app.name === name)) {
-      throw new TreewrightError(
-        'config/duplicate-app',
-        `two apps are named ${name}: give one of them another name`,
-      );
-    }
-    const options = { events, env: process.env, registry };
-    const app = await buildApp({ name, compose, version }, join(output, 'apps'), options);
-    apps.push({
-      name: app.name,
-      digest: app.digest,
-      manifestSize: app.manifestSize,
-      bytes: app.bytes,
-      services: app.services.map((service) => ({ name: service.name, image: service.image })),
-    });
-  }
-  return apps;
 }

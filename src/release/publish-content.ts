@@ -3,28 +3,23 @@
  * deltas, summary, ref, release directory, and TUF's timestamp last of all. Before the pointers move, the
  * release is read back and checked.
  */
-import { join } from 'node:path';
 import type { Checksum } from '../core/checksum.ts';
 import { TreewrightError } from '../core/errors.ts';
-import type { TufDocument, TufRole, TufRoot } from '../formats/tuf.ts';
 import { commitSize } from '../repo/size.ts';
 import { openStore } from '../platform/store.ts';
 import { commitMetadata } from '../repo/commit.ts';
 import { readCommit } from '../repo/read.ts';
 import type { TransactionStats } from '../repo/transaction.ts';
 import { beginTransaction } from '../repo/transaction.ts';
-import type { RootRole } from '../trust/tuf-root.ts';
-import { createRoot } from '../trust/tuf-root.ts';
-import { planTufUpdate, writeTufUpdate } from '../trust/tuf-update.ts';
 import { bootFiles } from './boot-step.ts';
 import type { ReleaseEntry } from './catalog.ts';
-import { withRelease } from './catalog.ts';
 import type { ContentProvider, ReleaseContent } from './content.ts';
 import { buildDeltas } from './deltas-step.ts';
 import type { ManifestApp, ManifestDelta, ReleaseManifest } from './manifest.ts';
 import { encodeManifest, manifestTarget } from './manifest.ts';
 import { readManifest } from './read-manifest.ts';
-import { sha256, writeReleaseDirectory } from './release-files.ts';
+import { writeReleaseDirectory } from './release-files.ts';
+import { publishMetadata } from './metadata-step.ts';
 import { publishBranch, signStoredCommit, storeCommit } from './repository-step.ts';
 import type { ReleaseSession } from './session.ts';
 import { checkNotOlder, commitTimestamp } from './timestamp.ts';
@@ -112,7 +107,7 @@ export async function publishContent(
 
   events({ type: 'stage', stage: 'release', title: 'Publishing' });
   await publishBranch(repo, config.ostree.branch, commit, session.signers.ostree ?? [], seconds(session));
-  await publishMetadata(session, manifest, manifestBytes);
+  await publishMetadata(session, { manifest, bytes: manifestBytes });
   events({ type: 'done', stage: 'release', summary: `${config.product} ${content.version} published` });
   return report(session, manifest, stats, false);
 }
@@ -170,54 +165,6 @@ async function describe(
     ...(parts.boot === undefined ? {} : { boot: parts.boot }),
     apps: parts.apps,
   };
-}
-
-/** Writes the TUF metadata that names the release; its timestamp is the switch. */
-async function publishMetadata(
-  session: ReleaseSession,
-  manifest?: ReleaseManifest,
-  manifestBytes: Uint8Array = new Uint8Array(0),
-): Promise<void> {
-  const { config, signers, tuf, targets, now, output, events } = session;
-  const { expires } = config.signing;
-  const time = Math.floor(now.getTime() / 1000);
-  let root: TufDocument<TufRoot> | undefined;
-  if (tuf === undefined) {
-    const keysOf = (role: TufRole): RootRole => ({
-      keys: (signers[role] ?? []).map((signer) => signer.public),
-    });
-    root = await createRoot({
-      keys: {
-        root: keysOf('root'),
-        targets: keysOf('targets'),
-        snapshot: keysOf('snapshot'),
-        timestamp: keysOf('timestamp'),
-      },
-      signers: signers.root ?? [],
-      validity: expires.root,
-      now: time,
-    });
-  }
-  const plan = await planTufUpdate(tuf, {
-    ...(root === undefined ? {} : { root }),
-    ...(manifest === undefined
-      ? {}
-      : {
-          targets: withRelease(targets, manifest, {
-            length: manifestBytes.length,
-            sha256: sha256(manifestBytes),
-          }),
-        }),
-    signers: {
-      ...(signers.targets === undefined ? {} : { targets: signers.targets }),
-      ...(signers.snapshot === undefined ? {} : { snapshot: signers.snapshot }),
-      ...(signers.timestamp === undefined ? {} : { timestamp: signers.timestamp }),
-    },
-    validity: expires,
-    now: time,
-  });
-  for (const diagnostic of plan.diagnostics) events({ type: 'diagnostic', diagnostic });
-  await writeTufUpdate(join(output, 'tuf'), plan);
 }
 
 /** The same version again: with the same tree only the metadata's expiry is renewed, with another one it is refused. */

@@ -1,9 +1,11 @@
 /** What every command that writes a release directory needs: the lock, the keys, what is published already. */
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Config } from '../config/types.ts';
 import type { EventSink } from '../core/events.ts';
-import { TreewrightError } from '../core/errors.ts';
-import type { TufTarget } from '../formats/tuf.ts';
+import { TreewrightError, systemErrorCode } from '../core/errors.ts';
+import type { TufDocument, TufRoot, TufTarget } from '../formats/tuf.ts';
+import { TUF_SIZE_LIMITS, decodeTufFile } from '../formats/tuf.ts';
 import { acquireLock } from '../platform/lock.ts';
 import { removeStaleTemporaries } from '../platform/files.ts';
 import { openStore } from '../platform/store.ts';
@@ -38,6 +40,8 @@ export interface ReleaseSession {
   readonly pool: WorkerPool;
   readonly signers: RoleSigners;
   readonly tuf: TufState | undefined;
+  /** A root that exists beside the keys while nothing is published under it yet. */
+  readonly trustedRoot: TufDocument<TufRoot> | undefined;
   readonly targets: Targets;
   /** Published releases, oldest first. */
   readonly releases: readonly ReleaseEntry[];
@@ -55,7 +59,8 @@ export async function withSession<T>(
   const lock = await acquireLock(join(output, '.treewright.lock'), waitForLock(events, 'release'));
   const pool = createWorkerPool();
   try {
-    const tuf = await readTufState(openStore(tufDirectory));
+    const trustedFile = join(config.signing.keys, TRUSTED_ROOT);
+    const { tuf, trustedRoot } = await readPublished(tufDirectory, trustedFile, events);
     const targets = tuf?.published?.targets.signed.targets ?? new Map<string, TufTarget>();
     const releases = listReleases(targets);
     checkSameProduct(config, releases, output);
@@ -65,7 +70,7 @@ export async function withSession<T>(
       'targets',
       'snapshot',
       'timestamp',
-      ...(tuf === undefined ? (['root'] as const) : []),
+      ...(tuf === undefined && trustedRoot === undefined ? (['root'] as const) : []),
     ]);
 
     await ensureRepository(repo);
@@ -74,10 +79,74 @@ export async function withSession<T>(
     for (const directory of [repo, join(repo, 'refs/heads'), tufDirectory, join(output, 'apps')]) {
       await removeStaleTemporaries(directory);
     }
-    return await work({ config, events, now, output, repo, pool, signers, tuf, targets, releases });
+    return await work({
+      config,
+      events,
+      now,
+      output,
+      repo,
+      pool,
+      signers,
+      tuf,
+      trustedRoot,
+      targets,
+      releases,
+    });
   } finally {
     await pool.close();
     await lock.release();
+  }
+}
+
+/** The first TUF root beside the keys: what this project trusts, and what `verify --root` and devices are given. */
+export const TRUSTED_ROOT = 'root.json';
+
+interface Published {
+  readonly tuf: TufState | undefined;
+  readonly trustedRoot: TufDocument<TufRoot> | undefined;
+}
+
+/**
+ * What is published already, judged by our own copy of the root: who can write to the release directory alone
+ * could else plant a root of his own there, and have his targets signed again with our keys.
+ */
+async function readPublished(
+  tufDirectory: string,
+  trustedFile: string,
+  events: EventSink,
+): Promise<Published> {
+  const store = openStore(tufDirectory);
+  const bytes = await readIfThere(trustedFile);
+  const started = (await store.read('1.root.json', TUF_SIZE_LIMITS.root)) !== undefined;
+  if (bytes === undefined) {
+    if (!started) return { tuf: undefined, trustedRoot: undefined };
+    throw new TreewrightError(
+      'trust/no-trusted-root',
+      `${tufDirectory} holds TUF metadata, but there is no ${trustedFile} that says whose it is; if it is yours, ` +
+        `copy ${join(tufDirectory, '1.root.json')} there`,
+      { data: { directory: tufDirectory, file: trustedFile } },
+    );
+  }
+  if (started) return { tuf: await readTufState(store, { trustedRoot: bytes }), trustedRoot: undefined };
+  events({
+    type: 'diagnostic',
+    diagnostic: {
+      severity: 'warning',
+      code: 'trust/starting-anew',
+      message:
+        `${tufDirectory} has no metadata, though ${trustedFile} shows that these keys have published before: versions ` +
+        'start at 1 again, which devices that have seen later ones refuse',
+    },
+  });
+  return { tuf: undefined, trustedRoot: decodeTufFile('root', bytes, trustedFile) };
+}
+
+async function readIfThere(path: string): Promise<Uint8Array | undefined> {
+  try {
+    return await readFile(path);
+  } catch (error) {
+    if (systemErrorCode(error) === 'ENOENT') return undefined;
+    throw error;
   }
 }
 

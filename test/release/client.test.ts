@@ -35,7 +35,7 @@ async function pullUpdate(suite: Suite, extra: readonly string[], name: string):
   const repo = join(scratch, name);
   const ostree = (...args: string[]) => runTool('ostree', [...args, `--repo=${repo}`], { suite });
   await mkdir(repo);
-  await ostree('init', '--mode=archive');
+  await ostree('init', '--mode=bare-user');
   await ostree('remote', 'add', ...extra, 'origin', `${server.url}/ostree`);
   await ostree('pull', 'origin', first.commit);
   const before = server.requests.length;
@@ -64,7 +64,7 @@ describeReference('ostree pull over HTTP', ['ostree', 'trixie:ostree'], () => {
       const repo = join(scratch, `by-hash-${suite}`);
       const ostree = (...args: string[]) => runTool('ostree', [...args, `--repo=${repo}`], { suite });
       await mkdir(repo);
-      await ostree('init', '--mode=archive');
+      await ostree('init', '--mode=bare-user');
       await ostree('remote', 'add', '--no-gpg-verify', 'origin', `${server.url}/ostree`);
       await ostree('pull', 'origin', 'gateway/stable@' + first.commit);
       const before = server.requests.length;
@@ -79,7 +79,7 @@ describeReference('ostree pull over HTTP', ['ostree', 'trixie:ostree'], () => {
       const repo = join(scratch, `offline-${suite}-${delta.from ?? 'nothing'}`);
       const ostree = (...args: string[]) => runTool('ostree', [...args, `--repo=${repo}`], { suite });
       await mkdir(repo);
-      await ostree('init', '--mode=archive');
+      await ostree('init', '--mode=bare-user');
       if (delta.from !== undefined) await ostree('pull-local', join(project.output, 'ostree'), delta.from);
       await ostree('static-delta', 'apply-offline', join(project.output, 'ostree', delta.path));
       await ostree('refs', '--create=applied', second.commit);
@@ -95,7 +95,7 @@ describeReference('ostree with ed25519', ['ed25519:ostree'], () => {
     await mkdir(repo);
     const ostree = (...args: string[]) =>
       runTool('ostree', [...args, `--repo=${repo}`], { suite: 'ed25519' });
-    await ostree('init', '--mode=archive');
+    await ostree('init', '--mode=bare-user');
     await ostree(
       'remote',
       'add',

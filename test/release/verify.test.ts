@@ -84,7 +84,7 @@ describe('a whole release', () => {
         metadataBaseUrl: `${server.url}/tuf`,
         targetDir,
         targetBaseUrl: server.url,
-        config: { fetchRetry: 0 } as never,
+        config: { fetchRetry: 0 },
       });
       await updater.refresh();
       const target = await updater.getTargetInfo('releases/2.0/release.json');
