@@ -7,18 +7,28 @@ const HEADER = `# Made by treewright: brings what the build put into /var, /home
 `;
 
 /**
- * Directories of the layout are `d` lines. All else is `C` without a source, which means the same path below
- * /usr/share/factory: it keeps owner, mode and links, and needs no owner or mode in the line, which tmpfiles would
- * otherwise set again at every boot.
+ * Directories of the layout are `d` lines. Other files and directories are `C` without a source, which means the same
+ * path below /usr/share/factory: it keeps owner and mode, and needs neither in the line, which tmpfiles would set
+ * again at every boot. Links are `L`, because `C` looks at what a link leads to and fails when that is not there
+ * (seen with systemd 252). A link whose target does not fit in a line comes along with its directory.
  */
 export function tmpfilesLines(entries: readonly SeedEntry[]): string {
-  const lines = entries.map(({ path, node, base }) => {
+  const lines = entries.flatMap(({ path, node, base }) => {
     const { uid, gid, mode } = node.stat;
+    const name = escapePath(`/${path}`);
+    if (node.kind === 'symlink') {
+      return fitsInLine(node.target) ? [`L ${name} - - - - ${node.target.replaceAll('%', '%%')}`] : [];
+    }
     return base && node.kind === 'directory'
-      ? `d ${escapePath(`/${path}`)} ${(mode & 0o7777).toString(8).padStart(4, '0')} ${uid} ${gid} -`
-      : `C ${escapePath(`/${path}`)} - - - -`;
+      ? [`d ${name} ${(mode & 0o7777).toString(8).padStart(4, '0')} ${uid} ${gid} -`]
+      : [`C ${name} - - - -`];
   });
   return HEADER + lines.map((line) => `${line}\n`).join('');
+}
+
+/** The argument is the rest of the line as it is: it cannot begin or end with white space, or have a line break. */
+function fitsInLine(target: string): boolean {
+  return target !== '-' && target.trim() === target && !/\p{Cc}/u.test(target);
 }
 
 /** Fields end at white space, backslash and quotes are C-like, and % starts a specifier. */
