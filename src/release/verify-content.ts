@@ -61,11 +61,23 @@ export async function verifyReleaseContent(
   return { ...objects, deltas: manifest.deltas.length, apps: manifest.apps.length };
 }
 
+/** Throws unless the commit is there and carries a signature by one of `keys`. */
+export async function verifySignedCommit(
+  repo: ByteStore,
+  commit: Checksum,
+  keys: readonly Uint8Array[],
+): Promise<void> {
+  const bytes = await readMetadata(repo, commit, 'commit');
+  const signatures = await repo.read(commitMetaPath(commit), MAX_COMMITMETA_SIZE);
+  verifyCommitSignature(bytes, signatures, keys, commit);
+}
+
 async function verifyCommit(repo: ByteStore, { ostree, version }: ReleaseManifest): Promise<void> {
-  const bytes = await readMetadata(repo, ostree.commit, 'commit');
-  const keys = ostree.publicKeys.map((key) => Buffer.from(key, 'base64'));
-  const signatures = await repo.read(commitMetaPath(ostree.commit), MAX_COMMITMETA_SIZE);
-  verifyCommitSignature(bytes, signatures, keys, ostree.commit);
+  await verifySignedCommit(
+    repo,
+    ostree.commit,
+    ostree.publicKeys.map((key) => Buffer.from(key, 'base64')),
+  );
   const commit = await readCommit(repo, ostree.commit);
   const claims = [
     ['root dirtree', commit.rootTree, ostree.rootTree],

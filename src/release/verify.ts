@@ -14,7 +14,7 @@ import type { ReleaseEntry } from './catalog.ts';
 import { listReleases } from './catalog.ts';
 import type { ReleaseManifest } from './manifest.ts';
 import { readManifest } from './read-manifest.ts';
-import { verifyReleaseContent } from './verify-content.ts';
+import { verifyReleaseContent, verifySignedCommit } from './verify-content.ts';
 
 export interface VerifyOptions {
   /** A release directory, or the URL that serves one. */
@@ -130,6 +130,7 @@ async function verifyPointers(
     ] as const;
     for (const [what, found] of pointers) {
       if (found === commit) continue;
+      if (found !== undefined) await verifySignedCommit(repo, found, keys);
       warn({
         severity: 'warning',
         code: 'trust/branch-differs',

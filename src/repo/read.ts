@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { createInflateRaw, inflateRawSync } from 'node:zlib';
 import { Readable } from 'node:stream';
 import type { Checksum } from '../core/checksum.ts';
-import { parseChecksum } from '../core/checksum.ts';
+import { isChecksum } from '../core/checksum.ts';
 import { TreewrightError } from '../core/errors.ts';
 import type { Commit, DirTree, FilezHeader, ObjectStat } from '../formats/ostree-objects.ts';
 import {
@@ -212,7 +212,13 @@ async function* inflate(
 export async function readRef(store: ByteStore, ref: string): Promise<Checksum | undefined> {
   const bytes = await store.read(refPath(ref), 1024);
   if (bytes === undefined) return undefined;
-  return parseChecksum(new TextDecoder().decode(bytes).trimEnd(), `ref ${ref}`);
+  const commit = new TextDecoder().decode(bytes).trimEnd();
+  if (isChecksum(commit)) return commit;
+  throw new TreewrightError(
+    'trust/bad-ref',
+    `${refPath(ref)} in ${store.location} must hold 64 lower-case hexadecimal digits, found ${JSON.stringify(commit.slice(0, 80))}`,
+    { data: { ref } },
+  );
 }
 
 /** Everything a commit reaches. */
