@@ -23,7 +23,7 @@ const DESCRIPTIONS = join(PROJECT, 'examples/demo');
 const DEVICE_TREES = ['freescale/imx8mm-evk.dtb', 'freescale/imx8mm-ddr4-evk.dtb'];
 
 /** Documentation, and character set tables that weigh five times what they are used for here. */
-const LEFT_OUT = /^usr\/(?:share\/(?:doc|man|lintian|locale|info|initramfs-tools|bug)\/|lib\/[^/]+\/gconv\/)/;
+const LEFT_OUT = /^usr\/(?:share\/(?:doc|doc-base|man|menu|lintian|locale|info|initramfs-tools|bug)|lib\/[^/]+\/gconv)(?:\/|$)/;
 
 /** Modules a gateway may need; all of Debian's would be 350 MB. */
 const MODULES = new RegExp(
@@ -42,6 +42,9 @@ const SBIN = new Set(
     'udhcpc udhcpd uevent vconfig watchdog',
   ].flatMap((line) => line.split(' ')),
 );
+
+/** Itself, package tools without a database, and the program that only the second release is to have. */
+const NO_LINK = new Set(['busybox', 'bc', 'dpkg', 'dpkg-deb', 'rpm', 'rpm2cpio']);
 
 /** Debian packages as images for the first release. */
 export async function buildDebianImages(images: string, packages: DemoPackages): Promise<BuildResult> {
@@ -87,7 +90,8 @@ async function rebuild(images: string, more: (tar: TreeTar) => Promise<void>): P
   const file = join(images, 'rootfs.tar');
   const next = `${file}.new`;
   const tar = createTreeTar(next);
-  // What is added first stays, so that the new content also replaces old content.
+  // What is added first stays: directories keep their modes, and new files replace old ones.
+  await addArchive(tar, file, 'directory');
   await more(tar);
   await addArchive(tar, file);
   const entries = await tar.finish();
@@ -126,7 +130,7 @@ async function addApplets(tar: TreeTar, { base }: DemoPackages): Promise<void> {
     stripFinalNewline: false,
   });
   for (const name of appletNames(Buffer.from(stdout))) {
-    if (name === 'busybox' || name === 'dpkg' || name === 'dpkg-deb' || name === 'rpm') continue;
+    if (NO_LINK.has(name)) continue;
     if (SBIN.has(name)) await tar.symlink(`usr/sbin/${name}`, '../bin/busybox');
     else await tar.symlink(`usr/bin/${name}`, 'busybox');
   }

@@ -23,7 +23,7 @@ export interface TreeTar {
   symlink(path: string, target: string): Promise<void>;
   file(path: string, content: Buffer, owner?: Owner): Promise<void>;
   /** Adds the entries of a tar stream. `place` says where a file goes, or that it is left out. */
-  addTar(stream: Readable, place: (path: string) => Placement): Promise<void>;
+  addTar(stream: Readable, place: (path: string, type: Header['type']) => Placement): Promise<void>;
   /** Ends the archive; answers how many entries it has. */
   finish(): Promise<number>;
 }
@@ -76,11 +76,11 @@ export function createTreeTar(file: string): TreeTar {
       for await (const entry of entries) {
         const { header } = entry;
         const path = header.name.replace(/^\.?\//, '').replace(/\/$/, '');
-        const target = path === '' ? undefined : choose(path);
+        const target = path === '' ? undefined : choose(path, header.type);
         if (target === undefined || ('path' in target && seen.has(target.path))) entry.resume();
         else if ('outside' in target) await pipeline(entry, createWriteStream(target.outside));
         else {
-          const linked = header.type === 'link' ? choose(header.linkname.replace(/^\.?\//, '')) : undefined;
+          const linked = header.type === 'link' ? choose(header.linkname.replace(/^\.?\//, ''), 'file') : undefined;
           const moved = linked !== undefined && 'path' in linked ? { linkname: linked.path } : {};
           await place({ ...header, ...moved, name: target.path }, entry as AsyncIterable<Uint8Array>);
         }
@@ -110,7 +110,9 @@ export async function addPackage(tar: TreeTar, deb: string, place: (path: string
   await child;
 }
 
-/** Adds what another tar holds. */
-export async function addArchive(tar: TreeTar, file: string): Promise<void> {
-  await tar.addTar(createReadStream(file), (path) => ({ path }));
+/** Adds what another tar holds, or its directories alone. */
+export async function addArchive(tar: TreeTar, file: string, only?: 'directory'): Promise<void> {
+  await tar.addTar(createReadStream(file), (path, type) =>
+    only === undefined || type === only ? { path } : undefined,
+  );
 }
