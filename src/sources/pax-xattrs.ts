@@ -19,7 +19,8 @@ export function paxXattrs(pax: PaxRecords, path: string): Xattr[] {
         .slice(SCHILY.length)
         .replace(/%3[dD]/g, '=')
         .replace(/%25/g, '%');
-      xattrs.set(checked(name, path), value);
+      // A copy, because the value is a view into a large chunk of the archive, which it would keep in memory.
+      xattrs.set(checked(name, path), new Uint8Array(value));
     } else if (keyword.startsWith(LIBARCHIVE)) {
       const name = checked(urlDecode(keyword.slice(LIBARCHIVE.length), path), path);
       if (!xattrs.has(name)) xattrs.set(name, base64(value, name, path));
