@@ -61,6 +61,7 @@ const changedImage = Buffer.concat([image.subarray(0, 300_000), noise(7, 5000), 
 
 /** The older release. */
 export const OLD: readonly RandomEntry[] = [
+  directory(''),
   directory('usr'),
   directory('usr/bin'),
   directory('usr/lib'),
@@ -85,6 +86,7 @@ export const OLD: readonly RandomEntry[] = [
 
 /** The newer release: edited, moved, renamed with its version, grown, emptied, changed in mode or xattrs only. */
 export const NEW: readonly RandomEntry[] = [
+  directory(''),
   directory('usr'),
   directory('usr/bin'),
   directory('usr/lib'),
