@@ -121,7 +121,8 @@ describe.each(['tar', 'walk'] as const)('read by %s', (reader) => {
       expect(lookup(tree, 'hard')?.stat.xattrs).toEqual([
         { name: 'user.odd=', value: Uint8Array.from([0, 0xff, 0x0a, 0x3d, 0x80, 0xc3, 0x0a]) },
       ]);
-      expect(lookup(tree, 'sticky')?.stat.xattrs).toEqual([{ name: 'user.empty', value: new Uint8Array() }]);
+      // libostree does not see an xattr without a value when it reads a directory.
+      expect(lookup(tree, 'sticky')?.stat.xattrs).toEqual([]);
       if (asRoot) expect(lookup(tree, 'large')?.stat.xattrs[0]?.name).toBe('security.capability');
     },
   );
