@@ -57,7 +57,7 @@ export async function inspectSource({ path, events }: InspectOptions): Promise<I
     'ostree',
     (diagnostic) => problems.push(diagnostic),
   );
-  problems.push(...checkDeployable(tree));
+  problems.push(...checkDeployable(tree, problems));
   events({ type: 'done', stage: 'sources', summary: `${facts.files} files read` });
 
   const rank = { error: 0, warning: 1, note: 2 } as const;

@@ -75,7 +75,7 @@ export async function publishContent(
       ...(parent === undefined ? {} : { parent: parent.commit }),
       subject: `${config.product} ${content.version}`,
       body: '',
-      timestamp: await timestampAfter(session, parent),
+      timestamp: await timestampAfter(session, parent, content.rollbackOf !== undefined),
       ...content.root,
     });
     stats = await transaction.flush();
@@ -120,10 +120,16 @@ function lastOnBranch(session: ReleaseSession): ReleaseEntry | undefined {
   return session.releases.filter(({ branch }) => branch === session.config.ostree.branch).at(-1);
 }
 
-async function timestampAfter(session: ReleaseSession, parent: ReleaseEntry | undefined): Promise<number> {
+/** A way back must be newer than what it replaces: clients compare times when trees are equal, too. */
+async function timestampAfter(
+  session: ReleaseSession,
+  parent: ReleaseEntry | undefined,
+  strictly: boolean,
+): Promise<number> {
   const timestamp = seconds(session);
   if (parent === undefined) return timestamp;
   const before = (await readCommit(openStore(session.repo), parent.commit)).timestamp;
+  if (strictly) return Math.max(timestamp, before + 1);
   checkNotOlder(timestamp, before, session.config.ostree.branch);
   return timestamp;
 }

@@ -1,5 +1,5 @@
 /** The way from a build output to a stored tree: read, lay out, write objects. */
-import type { DiagnosticSink } from '../core/diagnostics.ts';
+import type { Diagnostic, DiagnosticSink } from '../core/diagnostics.ts';
 import type { EventSink } from '../core/events.ts';
 import { TreewrightError } from '../core/errors.ts';
 import type { RootChecksums } from '../repo/commit.ts';
@@ -41,7 +41,9 @@ export async function storeSource(options: StoreSourceOptions): Promise<StoredSo
     ...(owner === undefined ? {} : { owner }),
   });
   const errors: string[] = [];
+  const told: Diagnostic[] = [];
   const report: DiagnosticSink = (diagnostic) => {
+    told.push(diagnostic);
     events({ type: 'diagnostic', diagnostic });
     if (diagnostic.severity === 'error') errors.push(diagnostic.message);
   };
@@ -61,7 +63,7 @@ export async function storeSource(options: StoreSourceOptions): Promise<StoredSo
       layout,
       report,
     );
-    checkDeployable(tree).forEach(report);
+    checkDeployable(tree, told).forEach(report);
     if (errors.length > 0) {
       throw new TreewrightError(
         'input/not-deployable',

@@ -1,0 +1,197 @@
+/** What a release directory holds over several releases, and what is refused. */
+import { cp, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { loadConfig } from '../../src/config/load.ts';
+import { noEvents } from '../../src/core/events.ts';
+import type { Event } from '../../src/core/events.ts';
+import { openStore } from '../../src/platform/store.ts';
+import { acquireLock } from '../../src/platform/lock.ts';
+import { assembleRelease } from '../../src/release/assemble.ts';
+import type { ReleaseReport } from '../../src/release/publish-content.ts';
+import { rollbackRelease } from '../../src/release/rollback.ts';
+import { verifyRelease } from '../../src/release/verify.ts';
+import { readCommit } from '../../src/repo/read.ts';
+import type { TestProject } from '../support/release.ts';
+import { makeProject, makeRelease, prepareRelease } from '../support/release.ts';
+
+let scratch: string;
+beforeAll(async () => {
+  scratch = await mkdtemp(join(tmpdir(), 'treewright-release-'));
+});
+afterAll(() => rm(scratch, { recursive: true, force: true }));
+
+const verify = (project: TestProject) =>
+  verifyRelease({ location: project.output, events: noEvents, now: new Date() });
+
+describe('three releases and a way back', () => {
+  let project: TestProject;
+  let reports: ReleaseReport[];
+  let config: string;
+
+  beforeAll(async () => {
+    project = await makeProject(join(scratch, 'three'));
+    reports = [];
+    for (const release of [1, 2, 3]) reports.push(await makeRelease(project, { release, programs: 4 }));
+    config = await prepareRelease(project, { release: 3, programs: 4 });
+  });
+
+  test('each has the one before as parent, and deltas from all of them and from nothing', () => {
+    expect(reports.map(({ parent }) => parent)).toEqual([undefined, reports[0]?.commit, reports[1]?.commit]);
+    expect(reports.map(({ deltas }) => deltas.map(({ fromVersion }) => fromVersion))).toEqual([
+      [undefined],
+      ['1.0', undefined],
+      ['2.0', '1.0', undefined],
+    ]);
+    const update = reports[1]?.deltas[0];
+    expect(update?.bytes).toBeLessThan(update?.looseBytes ?? 0);
+  });
+
+  test('only what changed is written again', () => {
+    const [first, second] = reports;
+    expect(first?.objects.written).toBe(first?.objects.total);
+    expect(second?.objects.written).toBeLessThan(15);
+  });
+
+  test('the same version with the same tree is signed again and otherwise left alone', async () => {
+    const again = await makeRelease(project, { release: 3, programs: 4 });
+    expect(again).toMatchObject({ unchanged: true, commit: reports[2]?.commit });
+    expect((await verify(project)).releases).toHaveLength(3);
+  });
+
+  test('the same version with another tree is refused', async () => {
+    const other = await prepareRelease(project, { release: 4, programs: 4 });
+    await expect(
+      assembleRelease({ config: await loadConfig(other), version: '2.0', events: noEvents, now: new Date() }),
+    ).rejects.toMatchObject({ code: 'input/version-exists' });
+    expect((await verify(project)).releases).toHaveLength(3);
+  });
+
+  test('a clock before the last release is refused', async () => {
+    const now = new Date(Date.now() - 86_400_000);
+    const other = await prepareRelease(project, { release: 4, programs: 4 });
+    await expect(
+      assembleRelease({ config: await loadConfig(other), version: '4.0', events: noEvents, now }),
+    ).rejects.toMatchObject({ code: 'input/timestamp-backwards' });
+  });
+
+  test('rollback brings the old tree back as a newer commit', async () => {
+    const store = openStore(join(project.output, 'ostree'));
+    const back = await rollbackRelease({
+      config: await loadConfig(config),
+      to: '1.0',
+      events: noEvents,
+      now: new Date(),
+    });
+    expect(back).toMatchObject({ version: '1.0-rollback.1', rollbackOf: '1.0', parent: reports[2]?.commit });
+    const [old, before, now] = await Promise.all(
+      [reports[0], reports[2], back].map((report) => readCommit(store, report?.commit ?? back.commit)),
+    );
+    expect({ tree: now?.rootTree, meta: now?.rootMeta }).toEqual({
+      tree: old?.rootTree,
+      meta: old?.rootMeta,
+    });
+    expect(now?.timestamp).toBeGreaterThan(before?.timestamp ?? 0);
+    expect(back.deltas.map(({ fromVersion }) => fromVersion)).toContain('3.0');
+    expect((await verify(project)).releases.map(({ version }) => version)).toEqual([
+      '1.0',
+      '2.0',
+      '3.0',
+      '1.0-rollback.1',
+    ]);
+
+    const twice = await rollbackRelease({
+      config: await loadConfig(config),
+      to: '1.0',
+      events: noEvents,
+      now: new Date(),
+    });
+    expect(twice.version).toBe('1.0-rollback.2');
+  });
+
+  test('rollback to what is not there, or is the newest, is refused', async () => {
+    const loaded = await loadConfig(config);
+    await expect(
+      rollbackRelease({ config: loaded, to: '9', events: noEvents, now: new Date() }),
+    ).rejects.toMatchObject({
+      code: 'usage/no-such-version',
+      message: expect.stringContaining('1.0, 2.0, 3.0') as unknown,
+    });
+    await expect(
+      rollbackRelease({ config: loaded, to: '1.0-rollback.2', events: noEvents, now: new Date() }),
+    ).rejects.toMatchObject({ code: 'usage/already-newest' });
+  });
+});
+
+describe('a release directory', () => {
+  test('is not shared by two products', async () => {
+    const project = await makeProject(join(scratch, 'product'));
+    await makeRelease(project, { release: 1, programs: 1 });
+    const file = await prepareRelease(project, { release: 2, programs: 1 });
+    await writeFile(file, (await readFile(file, 'utf8')).replace('product: gateway', 'product: other'));
+    await expect(
+      assembleRelease({ config: await loadConfig(file), version: '2.0', events: noEvents, now: new Date() }),
+    ).rejects.toMatchObject({ code: 'config/other-product' });
+  });
+
+  test('whose metadata was replaced by somebody else is not signed again', async () => {
+    const project = await makeProject(join(scratch, 'planted'));
+    await makeRelease(project, { release: 1, programs: 1 });
+    const attacker = await makeProject(join(scratch, 'attacker'));
+    await makeRelease(attacker, { release: 1, programs: 1 });
+    await rm(join(project.output, 'tuf'), { recursive: true });
+    await cp(join(attacker.output, 'tuf'), join(project.output, 'tuf'), { recursive: true });
+    await expect(makeRelease(project, { release: 2, programs: 1 })).rejects.toMatchObject({
+      code: expect.stringMatching(/^trust\//) as unknown,
+    });
+  });
+
+  test('that lost its metadata starts anew with a warning', async () => {
+    const project = await makeProject(join(scratch, 'lost'));
+    await makeRelease(project, { release: 1, programs: 1 });
+    await rm(project.output, { recursive: true });
+    const events: Event[] = [];
+    await makeRelease(project, { release: 2, programs: 1, events });
+    const codes = events.flatMap((event) => (event.type === 'diagnostic' ? [event.diagnostic.code] : []));
+    expect(codes).toContain('trust/starting-anew');
+    await verify(project);
+  });
+
+  test('has one writer at a time', async () => {
+    const project = await makeProject(join(scratch, 'locked'));
+    const lock = await acquireLock(join(project.output, '.treewright.lock'), { wait: 0 });
+    const events: Event[] = [];
+    const waiting = makeRelease(project, { release: 1, programs: 1, events });
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+    await lock.release();
+    await waiting;
+    expect(
+      events.some((event) => event.type === 'stage' && event.title.includes(`process ${process.pid}`)),
+    ).toBe(true);
+  });
+
+  test('gets the same commit, deltas and boot files from the same input', async () => {
+    const project = await makeProject(join(scratch, 'again'));
+    const twin = { ...project, output: join(scratch, 'again/twin') };
+    const now = new Date(Math.floor(Date.now() / 1000) * 1000);
+    const outputs: string[][] = [];
+    for (const { output } of [project, twin]) {
+      for (const release of [1, 2]) {
+        const config = await loadConfig(await prepareRelease(project, { release, programs: 4 }));
+        await assembleRelease({ config, version: `${release}.0`, output, events: noEvents, now });
+      }
+      const files = (await readdir(output, { recursive: true, withFileTypes: true }))
+        .filter((entry) => entry.isFile())
+        .map((entry) => join(entry.parentPath, entry.name));
+      outputs.push(
+        await Promise.all(
+          files
+            .sort()
+            .map(async (path) => `${path.slice(output.length)} ${(await readFile(path)).toString('hex')}`),
+        ),
+      );
+    }
+    expect(outputs[0]).toEqual(outputs[1]);
+  });
+});
