@@ -1,5 +1,7 @@
 /** Numbers and names as people read them. Locale plays no part: the same run prints the same text anywhere. */
 
+import { isAbsolute, relative, sep } from 'node:path';
+
 const UNITS = ['KiB', 'MiB', 'GiB', 'TiB'] as const;
 
 /** `0 B`, `999 B`, `1.5 KiB`, `621 MiB`: three significant digits, binary units. */
@@ -49,6 +51,13 @@ export function formatPercent(part: number, whole: number): string {
 /** Enough of a checksum to recognise it. */
 export function shortChecksum(checksum: string): string {
   return checksum.replace(/^sha256:/, '').slice(0, 10);
+}
+
+/** A path as one would type it here: relative when it lies below the current directory. */
+export function shownPath(path: string, cwd: string = process.cwd()): string {
+  const way = relative(cwd, path);
+  if (way === '') return '.';
+  return way === '..' || way.startsWith(`..${sep}`) || isAbsolute(way) ? path : `.${sep}${way}`;
 }
 
 /** An argument as a shell takes it. */

@@ -1,6 +1,14 @@
 /** What `release` and `rollback` say at the end. */
 import type { ReleaseReport } from '../release/publish-content.ts';
-import { formatBytes, formatPercent, plural, printable, shellQuote, shortChecksum } from './format.ts';
+import {
+  formatBytes,
+  formatPercent,
+  plural,
+  printable,
+  shellQuote,
+  shortChecksum,
+  shownPath,
+} from './format.ts';
 import { columns, nextStep, renderRows } from './summary.ts';
 import type { Outcome } from './run.ts';
 import type { Paint } from './terminal.ts';
@@ -43,7 +51,7 @@ function releaseText(report: ReleaseReport, paint: Paint): string {
       ['deltas', deltas.length === 0 ? 'none' : columns(deltas, [1, 2, 3])],
       ['apps', columns(apps)],
       ['download', `${formatBytes(report.download.full)} for a device that has nothing`],
-      ['output', output],
+      ['output', shownPath(output)],
       ['manifest', manifest],
     ],
     paint,
@@ -51,6 +59,10 @@ function releaseText(report: ReleaseReport, paint: Paint): string {
   return [
     `${paint.green(paint.bold(`${product} ${printable(version)}`))} for ${machine}: ${printable(how)}`,
     rows,
-    nextStep(`treewright verify ${shellQuote(output)}`, 'reads everything back and trusts nothing', paint),
+    nextStep(
+      `treewright verify ${shellQuote(shownPath(output))}`,
+      'reads everything back and trusts nothing',
+      paint,
+    ),
   ].join('\n\n');
 }

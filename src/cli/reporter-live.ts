@@ -112,10 +112,22 @@ export function liveReporter(output: Output, { paint, clock, unicode }: LiveOpti
     return `${mark} ${paint.bold(stage.padEnd(8))} ${body}  ${paint.dim(time)}\n`;
   };
 
+  /** A stage that counts nothing has no end of its own: it is over when another one begins. */
+  const succeed = (next: Stage): void => {
+    let over = '';
+    for (const view of active.values()) {
+      if (view.stage === next || view.progress !== undefined) continue;
+      active.delete(view.stage);
+      over += finished(view, view.title, symbols.done);
+    }
+    if (over !== '') draw(over);
+  };
+
   return {
     events: (event: Event) => {
       switch (event.type) {
         case 'stage':
+          succeed(event.stage);
           begin(event.stage, printable(event.title));
           return;
         case 'progress':

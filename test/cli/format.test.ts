@@ -9,6 +9,7 @@ import {
   printable,
   shellQuote,
   shortChecksum,
+  shownPath,
 } from '../../src/cli/format.ts';
 
 describe('numbers', () => {
@@ -80,6 +81,13 @@ describe('text', () => {
     expect(shortChecksum('sha256:0123456789abcdef')).toBe('0123456789');
     expect(shellQuote('./release')).toBe('./release');
     expect(shellQuote("it's here")).toBe("'it'\\''s here'");
+  });
+
+  it('shows paths from here when they lie below', () => {
+    expect(shownPath('/a/b/c', '/a')).toBe('./b/c');
+    expect(shownPath('/a', '/a')).toBe('.');
+    expect(shownPath('/b', '/a')).toBe('/b');
+    expect(shownPath('/a..b', '/a')).toBe('/a..b');
   });
 
   it('lets nothing from a file name or a build steer the terminal', () => {

@@ -147,8 +147,8 @@ describe('the live view', () => {
 
     reporter.events({ type: 'done', stage: 'sources', summary: '12,946 files' });
     reporter.events({ type: 'stage', stage: 'repo', title: 'Writing objects' });
-    reporter.events({ type: 'stage', stage: 'delta', title: 'Comparing' });
     reporter.events(progress(0, 100 * MIB));
+    reporter.events({ type: 'stage', stage: 'delta', title: 'Comparing' });
     vi.advanceTimersByTime(1000);
     reporter.events(progress(25 * MIB, 100 * MIB));
     vi.advanceTimersByTime(100);
@@ -179,6 +179,16 @@ describe('the live view', () => {
     const before = screen.raw();
     vi.advanceTimersByTime(1000);
     expect(screen.raw()).toBe(before);
+  });
+
+  it('ends a stage that counts nothing when the next one begins', () => {
+    const { screen, reporter } = live(80);
+    reporter.events({ type: 'stage', stage: 'tree', title: 'Arranging the tree' });
+    vi.advanceTimersByTime(500);
+    reporter.events({ type: 'stage', stage: 'repo', title: 'Writing objects' });
+    vi.advanceTimersByTime(100);
+    expect(screen.lines()).toEqual(['✓ tree     Arranging the tree  0.5 s', '⠦ repo     Writing objects']);
+    reporter.close(true);
   });
 
   it('redraws at most ten times a second, however many events come', () => {

@@ -1,4 +1,4 @@
-import { printable } from '../format.ts';
+import { printable, shownPath } from '../format.ts';
 import { nonEmpty } from '../options.ts';
 import type { CommandModule, CommonOptions } from '../run.ts';
 import { nextStep, renderRows } from '../summary.ts';
@@ -57,16 +57,18 @@ function initText(report: InitReport, paint: Paint): string {
       [
         [
           'source',
-          source === undefined ? 'none found: set source: in the file' : `${source.kind}, ${source.path}`,
+          source === undefined
+            ? 'none found: set source: in the file'
+            : `${source.kind}, ${shownPath(source.path)}`,
         ],
         ['machine', machineKnown ? machine : 'not known from the build: set machine: in the file'],
-        ['written', [file, schema]],
+        ['written', [shownPath(file), shownPath(schema)]],
         [
           'keys',
           [
             ...(keys.made.length > 0 ? [`made: ${keys.made.join(', ')}`] : []),
             ...(keys.kept.length > 0 ? [`kept: ${keys.kept.join(', ')}`] : []),
-            `in ${keys.dir}: back them up, keep *.key out of version control, and the root key off this machine`,
+            `in ${shownPath(keys.dir)}: back them up, keep *.key out of version control, and the root key off this machine`,
           ],
         ],
       ],
