@@ -224,10 +224,7 @@ function text(
   what: string,
 ): string {
   const record = pax.get(keyword);
-  const bytes =
-    record !== undefined && record.length > 0
-      ? record
-      : Uint8Array.from(fallback ?? '', (character) => character.charCodeAt(0));
+  const bytes = record !== undefined && record.length > 0 ? record : Buffer.from(fallback ?? '', 'latin1');
   const decoded = fromUtf8(bytes);
   if (decoded !== undefined) return decoded;
   throw new TreewrightError(
