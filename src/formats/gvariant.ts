@@ -455,7 +455,7 @@ function parseType(text: string, at: number, depth: number): [Codec<unknown>, nu
   if (letter === 'o' || letter === 'g') return [string, at + 1];
   if (letter === 'a' || letter === 'm') {
     const [element, end] = parseType(text, at + 1, depth + 1);
-    if (letter === 'm') return [maybe<unknown>(element) as Codec<unknown>, end];
+    if (letter === 'm') return [maybe(element), end];
     return [element === BASIC['y'] ? bytestring : array(element), end];
   }
   if (letter !== '(' && letter !== '{') fail(text, `has the unknown type letter ${JSON.stringify(letter)}`);

@@ -19,6 +19,8 @@ export interface AssembleOptions {
   readonly output?: string;
   readonly events: EventSink;
   readonly now: Date;
+  /** Called before a pointer moves; what it throws stops the work with nothing published. */
+  readonly checkpoint?: () => void;
 }
 
 export async function assembleRelease(options: AssembleOptions): Promise<ReleaseReport> {

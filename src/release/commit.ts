@@ -38,6 +38,8 @@ export interface CommitOptions {
   /** Worker threads; the result does not depend on it. */
   readonly jobs?: number;
   readonly events: EventSink;
+  /** Called before the branch moves; what it throws stops the work with the branch as it was. */
+  readonly checkpoint?: () => void;
 }
 
 export interface CommitReport {
@@ -76,6 +78,7 @@ export async function commitSource(options: CommitOptions): Promise<CommitReport
         ...(options.owner === undefined ? {} : { owner: options.owner }),
       });
       const { rootTree, rootMeta, kernelRelease } = stored;
+      options.checkpoint?.();
       const unchanged = previous?.rootTree === rootTree && previous.rootMeta === rootMeta;
       const metadata = commitMetadata({
         ref: branch,

@@ -54,6 +54,11 @@ export async function buildDeltas(session: ReleaseSession, commit: Checksum): Pr
     deltas.push(toManifest(await generateDelta({ repo, to: commit, pool, events })));
   }
   await writeDeltaIndexes(repo);
+  events({
+    type: 'done',
+    stage: 'delta',
+    summary: `${deltas.length} delta${deltas.length === 1 ? '' : 's'} built`,
+  });
   return deltas;
 }
 

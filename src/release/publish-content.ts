@@ -60,6 +60,7 @@ export async function publishContent(
   const parent = lastOnBranch(session);
   try {
     content = await provide(transaction);
+    session.checkpoint();
     const published = session.releases.find(({ version }) => version === content.version);
     if (published !== undefined) {
       await transaction.abort();
@@ -105,6 +106,7 @@ export async function publishContent(
   const known = parent === undefined ? [] : [parent.commit];
   await verifyReleaseContent(openStore(output), manifest, { events, known });
 
+  session.checkpoint();
   events({ type: 'stage', stage: 'release', title: 'Publishing' });
   await publishBranch(repo, config.ostree.branch, commit, session.signers.ostree ?? [], seconds(session));
   await publishMetadata(session, { manifest, bytes: manifestBytes });

@@ -24,6 +24,8 @@ export interface RollbackOptions {
   readonly output?: string;
   readonly events: EventSink;
   readonly now: Date;
+  /** Called before a pointer moves; what it throws stops the work with nothing published. */
+  readonly checkpoint?: () => void;
 }
 
 export async function rollbackRelease(options: RollbackOptions): Promise<ReleaseReport> {

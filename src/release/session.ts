@@ -28,12 +28,15 @@ export interface SessionOptions {
   readonly output?: string;
   readonly events: EventSink;
   readonly now: Date;
+  /** Called before a pointer moves; what it throws stops the work with nothing published. */
+  readonly checkpoint?: () => void;
 }
 
 export interface ReleaseSession {
   readonly config: Config;
   readonly events: EventSink;
   readonly now: Date;
+  readonly checkpoint: () => void;
   /** The release directory. */
   readonly output: string;
   readonly repo: string;
@@ -52,7 +55,7 @@ export async function withSession<T>(
   options: SessionOptions,
   work: (session: ReleaseSession) => Promise<T>,
 ): Promise<T> {
-  const { config, events, now } = options;
+  const { config, events, now, checkpoint = () => undefined } = options;
   const output = options.output ?? config.output;
   const repo = join(output, 'ostree');
   const tufDirectory = join(output, 'tuf');
@@ -83,6 +86,7 @@ export async function withSession<T>(
       config,
       events,
       now,
+      checkpoint,
       output,
       repo,
       pool,

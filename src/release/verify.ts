@@ -79,7 +79,7 @@ export async function verifyRelease(options: VerifyOptions): Promise<VerifyRepor
     events({
       type: 'done',
       stage: 'verify',
-      summary: `${entry.version}: ${objects} objects, ${deltas} deltas`,
+      summary: `${entry.version}: ${objects} objects, ${deltas} delta${deltas === 1 ? '' : 's'}`,
     });
   }
   if (manifest !== undefined) await verifyPointers(subStore(store, 'ostree'), entries, manifest, warn);

@@ -27,7 +27,7 @@ const REF_NAME = /^[-._\w\d]+(\/[-._\w\d]+)*$/;
 
 /** Refuses what libostree would not accept as a ref, and what would leave refs/heads. */
 export function checkRefName(ref: string): string {
-  const bad = ref.split('/').some((part) => part === '.' || part === '..' || part.startsWith('.'));
+  const bad = ref.split('/').some((part) => part.startsWith('.') || part.startsWith('-'));
   if (REF_NAME.test(ref) && !bad) return ref;
   throw new TreewrightError(
     'usage/bad-ref',

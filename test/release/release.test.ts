@@ -158,6 +158,34 @@ describe('a release directory', () => {
     await verify(project);
   });
 
+  test('stays as it is when the checkpoint refuses', async () => {
+    const project = await makeProject(join(scratch, 'strict'));
+    await makeRelease(project, { release: 1, programs: 1 });
+    const config = await loadConfig(await prepareRelease(project, { release: 2, programs: 1 }));
+    const refuse = (call: number) => {
+      let calls = 0;
+      return () => {
+        if (++calls === call) throw new Error(`refused at checkpoint ${call}`);
+      };
+    };
+    for (const call of [1, 2]) {
+      await expect(
+        assembleRelease({
+          config,
+          version: '2.0',
+          events: noEvents,
+          now: new Date(),
+          checkpoint: refuse(call),
+        }),
+      ).rejects.toThrow(`refused at checkpoint ${call}`);
+      const report = await verify(project);
+      expect(report.releases.map(({ version }) => version)).toEqual(['1.0']);
+      expect(report.warnings.map(({ code }) => code)).toEqual(['trust/first-use']);
+    }
+    await assembleRelease({ config, version: '2.0', events: noEvents, now: new Date() });
+    expect((await verify(project)).releases).toHaveLength(2);
+  });
+
   test('has one writer at a time', async () => {
     const project = await makeProject(join(scratch, 'locked'));
     const lock = await acquireLock(join(project.output, '.treewright.lock'), { wait: 0 });

@@ -51,8 +51,8 @@ describeReference('a release killed with SIGKILL', ['ostree'], () => {
 
       await runTool('ostree', ['fsck', `--repo=${join(output, 'ostree')}`]);
       const old = await treewright(['verify', output, '--json']);
-      expect(old.exitCode, `${when}: ${String(old.stdout)}`).toBe(0);
-      expect(JSON.parse(String(old.stdout)), when).toMatchObject({ releases: expect.arrayContaining([expect.objectContaining({ version: '1.0' })]) as unknown }); // prettier-ignore
+      expect(old.exitCode, `${when}: ${old.stdout}`).toBe(0);
+      expect(JSON.parse(old.stdout), when).toMatchObject({ releases: expect.arrayContaining([expect.objectContaining({ version: '1.0' })]) as unknown }); // prettier-ignore
 
       const again = await treewright([
         'release',
@@ -64,9 +64,9 @@ describeReference('a release killed with SIGKILL', ['ostree'], () => {
         output,
         '--json',
       ]);
-      expect(again.exitCode, `${when}: ${String(again.stdout)}`).toBe(0);
+      expect(again.exitCode, `${when}: ${again.stdout}`).toBe(0);
       const both = await treewright(['verify', output, '--json']);
-      const report = JSON.parse(String(both.stdout)) as {
+      const report = JSON.parse(both.stdout) as {
         releases: { version: string }[];
         warnings: { code: string }[];
       };

@@ -1,5 +1,4 @@
 /** Releases of the small root filesystem, by library call or by the built command. */
-import type { Result } from 'execa';
 import { execa } from 'execa';
 import { join } from 'node:path';
 import { loadConfig } from '../../src/config/load.ts';
@@ -52,11 +51,22 @@ export async function makeRelease(
   });
 }
 
+export interface CommandResult {
+  readonly exitCode: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
 /** Runs the built command; never throws for an exit code. */
-export async function treewright(args: readonly string[], cwd = PROJECT): Promise<Result> {
-  return execa(process.execPath, [join(PROJECT, 'dist/cli/main.js'), ...args], {
-    cwd,
-    reject: false,
-    stdin: 'ignore',
-  });
+export async function treewright(args: readonly string[], cwd = PROJECT): Promise<CommandResult> {
+  const { exitCode, stdout, stderr } = await execa(
+    process.execPath,
+    [join(PROJECT, 'dist/cli/main.js'), ...args],
+    {
+      cwd,
+      reject: false,
+      stdin: 'ignore',
+    },
+  );
+  return { exitCode: exitCode ?? -1, stdout, stderr };
 }

@@ -52,7 +52,7 @@ Examples:
   $ treewright commit --repo repo --branch test --source ./tree --layout none --timestamp 0 --json`,
       )
       .action((options: CommitOptions) =>
-        run(options, async ({ events }) => {
+        run(options, async ({ events, checkpoint }) => {
           const { commitSource } = await import('../../release/commit.ts');
           const { repo, branch, source, layout, timestamp, subject, body, version, owner, jobs } = options;
           const report = await commitSource({
@@ -61,6 +61,7 @@ Examples:
             source,
             layout,
             events,
+            checkpoint,
             ...(timestamp === undefined ? {} : { timestamp }),
             ...(subject === undefined ? {} : { subject }),
             ...(body === undefined ? {} : { body }),

@@ -38,6 +38,7 @@ A run that was killed leaves the previous release whole; run the command again t
               config,
               events,
               now,
+              checkpoint,
               ...(options.version === undefined ? {} : { version: options.version }),
               ...(options.output === undefined ? {} : { output: options.output }),
             }),
