@@ -12,7 +12,8 @@ const PACKAGE_OF: Readonly<Record<string, string>> = {
 };
 
 function toolError(program: string, args: readonly string[], error: unknown): TreewrightError {
-  if (systemErrorCode(error) === 'ENOENT') {
+  // A directory of PATH that may not be searched makes a missing program fail with EACCES.
+  if (systemErrorCode(error) === 'ENOENT' || systemErrorCode(error) === 'EACCES') {
     return new TreewrightError(
       'tool/missing',
       `the program "${program}" is needed but not on PATH; install ${PACKAGE_OF[program] ?? program}`,
