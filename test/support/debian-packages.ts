@@ -42,8 +42,8 @@ const DEBIAN_KEYRINGS = [
   '/usr/share/keyrings/debian-archive-keyring.gpg',
 ];
 
-/** Used where the machine's own sources name no Debian archive, such as on Ubuntu. */
-const DEFAULT_MIRROR = 'http://deb.debian.org/debian';
+/** Names an archive where the machine's own sources have none, such as on Ubuntu. */
+const MIRROR_VARIABLE = 'TREEWRIGHT_DEBIAN_MIRROR';
 
 /** One entry of apt's sources. */
 export interface SourceEntry {
@@ -119,7 +119,7 @@ export function isDebianArchive({ components, suites }: SourceEntry): boolean {
   return components.includes('main') && suites.some((suite) => DEBIAN_SUITE.test(suite));
 }
 
-/** The Debian archive that the machine's own apt uses, or the public one. Throws when this machine has no apt. */
+/** The Debian archive that the machine's own apt uses, or the one of TREEWRIGHT_DEBIAN_MIRROR. Throws when this machine has no apt. */
 export async function findDebianMirror(): Promise<DebianMirror> {
   for (const program of ['apt-get', 'dpkg-deb', 'tar']) {
     const found = await execa(program, ['--version'], { reject: false, stdin: 'ignore' });
@@ -134,12 +134,14 @@ export async function findDebianMirror(): Promise<DebianMirror> {
       break;
     }
   }
-  if (entry === undefined && keyring === undefined) {
-    throw new Error(
-      'the apt sources name no Debian archive and the package debian-archive-keyring is not installed',
-    );
+  const uri = process.env[MIRROR_VARIABLE] ?? entry?.uris[0];
+  if (uri === undefined) {
+    throw new Error(`the apt sources name no Debian archive; give the address of one in ${MIRROR_VARIABLE}`);
   }
-  return { uri: entry?.uris[0] ?? DEFAULT_MIRROR, keyring };
+  if (entry === undefined && keyring === undefined) {
+    throw new Error(`the keyring of ${uri} is missing: install the package debian-archive-keyring`);
+  }
+  return { uri, keyring };
 }
 
 /** Makes a private apt and fetches the package lists of its suites. Throws with apt's own words. */
