@@ -37,18 +37,22 @@ const CARRY = 32;
 /** Another alignment must beat the current one by more than this many bytes (bsdiff's constant). */
 const MARGIN = 8;
 
-function hashAt(bytes: Uint8Array, at: number, shift: number): number {
-  const low =
+/** Mixes the two halves of a window; the upper bits are the good ones. */
+function mix(low: number, high: number, shift: number): number {
+  return Math.imul(Math.imul(low, 0x9e3779b1) ^ high ^ (high >>> 15), 0x85ebca6b) >>> shift;
+}
+
+function wordAt(bytes: Uint8Array, at: number): number {
+  return (
     (bytes[at] ?? 0) |
     ((bytes[at + 1] ?? 0) << 8) |
     ((bytes[at + 2] ?? 0) << 16) |
-    ((bytes[at + 3] ?? 0) << 24);
-  const high =
-    (bytes[at + 4] ?? 0) |
-    ((bytes[at + 5] ?? 0) << 8) |
-    ((bytes[at + 6] ?? 0) << 16) |
-    ((bytes[at + 7] ?? 0) << 24);
-  return Math.imul(Math.imul(low, 0x9e3779b1) ^ high ^ (high >>> 15), 0x85ebca6b) >>> shift;
+    ((bytes[at + 3] ?? 0) << 24)
+  );
+}
+
+function hashAt(bytes: Uint8Array, at: number, shift: number): number {
+  return mix(wordAt(bytes, at), wordAt(bytes, at + 4), shift);
 }
 
 /** Positions of the old file by the hash of the window there; bucket b is `positions[starts[b]..starts[b+1]]`. */
@@ -58,35 +62,50 @@ interface OldIndex {
   readonly positions: Int32Array;
 }
 
+/** Buckets are made for this many entries on average: a smaller table stays in the processor's cache. */
+const BUCKET_ENTRIES = 4;
+
+/** Calls `visit` with the bucket of every step-th window, without windows inside a run of one byte but its first. */
+function eachWindow(
+  old: Uint8Array,
+  step: number,
+  shift: number,
+  visit: (bucket: number, at: number) => void,
+): void {
+  let low = wordAt(old, 0);
+  let high = wordAt(old, WINDOW / 2);
+  let before = ~low;
+  let next = 0;
+  for (let at = 0; at + WINDOW <= old.length; at++) {
+    // Three equal words, of which two overlap by all but a byte: the middle of a run.
+    const inRun = low === high && low === before;
+    if (at === next) {
+      next += step;
+      if (!inRun) visit(mix(low, high, shift), at);
+    }
+    before = low;
+    low = (low >>> 8) | ((old[at + 4] ?? 0) << 24);
+    high = (high >>> 8) | ((old[at + WINDOW] ?? 0) << 24);
+  }
+}
+
 function buildIndex(old: Uint8Array): OldIndex {
   const step = Math.ceil(old.length / MAX_POSITIONS) || 1;
-  const count = old.length < WINDOW ? 0 : Math.floor((old.length - WINDOW) / step) + 1;
   let bits = 8;
-  while (bits < 22 && 1 << bits < count) bits++;
+  while (bits < 22 && (BUCKET_ENTRIES * step) << bits < old.length) bits++;
   const shift = 32 - bits;
   const starts = new Int32Array((1 << bits) + 1);
-
-  // Inside a run of one byte every window is the same; only the run's first is listed.
-  const inRun = (at: number): boolean => {
-    const value = old[at];
-    for (let i = at + WINDOW - 1; i >= at - 1; i--) if (old[i] !== value) return false;
-    return true;
-  };
-  for (let i = 0, at = 0; i < count; i++, at += step) {
-    if (inRun(at)) continue;
-    const bucket = hashAt(old, at, shift) + 1;
-    starts[bucket] = (starts[bucket] ?? 0) + 1;
-  }
+  eachWindow(old, step, shift, (bucket) => {
+    starts[bucket + 1] = (starts[bucket + 1] ?? 0) + 1;
+  });
   for (let i = 1; i < starts.length; i++) starts[i] = (starts[i] ?? 0) + (starts[i - 1] ?? 0);
   const positions = new Int32Array(starts[starts.length - 1] ?? 0);
   const fill = starts.slice(0, -1);
-  for (let i = 0, at = 0; i < count; i++, at += step) {
-    if (inRun(at)) continue;
-    const bucket = hashAt(old, at, shift);
+  eachWindow(old, step, shift, (bucket, at) => {
     const slot = fill[bucket] ?? 0;
     positions[slot] = at;
     fill[bucket] = slot + 1;
-  }
+  });
   return { shift, starts, positions };
 }
 
