@@ -10,7 +10,7 @@ export const IDENTIFIER = /^[A-Za-z0-9][A-Za-z0-9._+-]{0,99}$/;
 export const VERSION = /^[A-Za-z0-9][A-Za-z0-9._+~-]{0,99}$/;
 
 /** An app's name is a directory on the device and a repository name in a registry. */
-export const APP_NAME = /^[a-z0-9]+(?:[._-][a-z0-9]+)*$/;
+export const APP_NAME = /^[a-z0-9]+(?:[_-][a-z0-9]+)*$/;
 
 /** A stateroot is a single directory name. */
 export const OSNAME = /^[A-Za-z0-9_][A-Za-z0-9_.+-]{0,99}$/;

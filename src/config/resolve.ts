@@ -85,7 +85,14 @@ function resolveSource(source: RawConfig['source'], base: string): SourceConfig 
   if ('buildroot' in source) {
     return { kind: 'buildroot', output: resolve(base, source.buildroot), ...bootFiles };
   }
-  if ('rootfs' in source) return { kind: 'rootfs', rootfs: resolve(base, source.rootfs), ...bootFiles };
+  if ('rootfs' in source) {
+    return {
+      kind: 'rootfs',
+      rootfs: resolve(base, source.rootfs),
+      ...(source.owner === undefined ? {} : { owner: source.owner }),
+      ...bootFiles,
+    };
+  }
   return {
     kind: 'yocto',
     deploy: resolve(base, source.yocto),

@@ -87,6 +87,10 @@ const rootfs = z
     rootfs: path('a root filesystem: a directory, or a tar, .gz, .bz2, .xz or .zst of one').meta({
       description: 'A directory, or a tar, .gz, .bz2, .xz or .zst of one.',
     }),
+    owner: z.enum(['as-is', 'root'], 'one of as-is, root').optional().meta({
+      description:
+        'Whose files those of a directory are: as-is, or root for a tree that an ordinary user unpacked. Archives carry their own owners.',
+    }),
     ...bootFiles,
   })
   .meta({ title: 'Root filesystem' });
@@ -148,7 +152,7 @@ const boot = z
       rollback: z
         .strictObject(
           {
-            attempts: whole(1, 100).default(3).meta({
+            attempts: whole(1, 9).default(3).meta({
               description: 'Boots that may fail before the previous deployment is started again.',
             }),
           },
@@ -196,7 +200,7 @@ const app = z.strictObject(
     compose: path('a docker-compose file').meta({ examples: ['./apps/shop/docker-compose.yml'] }),
     name: text(
       APP_NAME,
-      'a name of lower-case letters and digits, joined by single ".", "_" or "-", as registries want it',
+      'a name of lower-case letters and digits, joined by single "_" or "-", as docker compose and registries want it',
     )
       .max(100, 'a name of at most 100 characters')
       .optional()

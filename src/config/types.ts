@@ -17,7 +17,12 @@ export type SourceConfig = BootFilesConfig &
   (
     | { readonly kind: 'buildroot'; readonly output: string }
     | { readonly kind: 'yocto'; readonly deploy: string; readonly image?: string }
-    | { readonly kind: 'rootfs'; readonly rootfs: string }
+    | {
+        readonly kind: 'rootfs';
+        readonly rootfs: string;
+        /** Whose files those of a directory are. */
+        readonly owner?: 'as-is' | 'root';
+      }
   );
 
 export interface OstreeConfig {

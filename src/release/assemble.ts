@@ -28,7 +28,16 @@ export async function assembleRelease(options: AssembleOptions): Promise<Release
     publishContent(session, async (transaction): Promise<ReleaseContent> => {
       const { config, events } = session;
       const { branch, layout } = config.ostree;
-      const stored = await storeSource({ spec: config.source, layout, branch, transaction, events });
+      const { source } = config;
+      const owner = source.kind === 'rootfs' ? source.owner : undefined;
+      const stored = await storeSource({
+        spec: source,
+        layout,
+        branch,
+        transaction,
+        events,
+        ...(owner === undefined ? {} : { owner }),
+      });
       const { build, kernelRelease, rootTree, rootMeta } = stored;
       const version = chooseVersion(options.version, config, build.facts.version);
       return {
