@@ -4,8 +4,11 @@ import { join } from 'node:path';
 import { TreewrightError, systemErrorCode } from '../core/errors.ts';
 import { writeFileAtomic } from '../platform/files.ts';
 
-/** What `ostree init --mode=archive` writes; `archive-z2` is the name all versions of libostree read. */
-const CONFIG = '[core]\nrepo_version=1\nmode=archive-z2\n';
+/**
+ * What `ostree init --mode=archive` writes (`archive-z2` is the name all versions of libostree read), and that
+ * delta-indexes/ is kept, so that a client that pulls by commit hash finds its delta without the summary.
+ */
+const CONFIG = '[core]\nrepo_version=1\nmode=archive-z2\nindexed-deltas=true\n';
 
 const DIRECTORIES = ['objects', 'tmp', 'state', 'extensions', 'refs/heads', 'refs/mirror', 'refs/remotes'];
 

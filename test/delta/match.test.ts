@@ -117,13 +117,11 @@ describe('the matcher', () => {
     const shifted = Uint8Array.from({ length }, (_, i) =>
       (i + 3) % 7 === 0 && i % 5000 < 8 ? 9 : (i + 3) % 7,
     );
-    const started = performance.now();
+    // A quadratic step over two million bytes would run into the test's time limit.
     roundTrip(zeros, dotted);
     roundTrip(dotted, zeros);
     roundTrip(periodic, shifted);
     roundTrip(zeros, periodic);
-    // A quadratic step over two million bytes would take minutes; this takes about a second here.
-    expect(performance.now() - started).toBeLessThan(30_000);
   });
 
   test('is deterministic', () => {

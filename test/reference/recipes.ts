@@ -4,11 +4,14 @@ import type { RootRecipe } from './roots.ts';
 
 const bin = (path: string, args?: readonly string[]) => (args === undefined ? { path } : { path, args });
 
-/** Debian 12: libostree 2022.7, U-Boot's image tools, a registry and a registry client. */
+/** Debian 12: libostree 2022.7, U-Boot's image tools, a registry and its client, and what runs on a device. */
 const BOOKWORM: RootRecipe = {
   name: 'bookworm',
   suite: 'bookworm',
-  packages: ['ostree', 'u-boot-tools', 'device-tree-compiler', 'docker-registry', 'skopeo', 'bsdiff'],
+  packages: [
+    'ostree', 'u-boot-tools', 'device-tree-compiler', 'docker-registry', 'skopeo', 'bsdiff', 'attr', 'busybox-static',
+    'systemd',
+  ], // prettier-ignore
   programs: {
     ostree: bin('usr/bin/ostree'),
     mkimage: bin('usr/bin/mkimage'),
@@ -17,6 +20,10 @@ const BOOKWORM: RootRecipe = {
     dtc: bin('usr/bin/dtc'),
     'docker-registry': bin('usr/bin/docker-registry'),
     skopeo: bin('usr/bin/skopeo', ['--policy', '@/etc/containers/policy.json']),
+    getfattr: bin('usr/bin/getfattr'),
+    setfattr: bin('usr/bin/setfattr'),
+    busybox: bin('usr/bin/busybox'),
+    'systemd-tmpfiles': bin('usr/bin/systemd-tmpfiles'),
     bsdiff: bin('usr/bin/bsdiff'),
     bspatch: bin('usr/bin/bspatch'),
   },

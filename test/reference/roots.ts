@@ -207,7 +207,7 @@ async function writeWrappers(root: string, recipe: RootRecipe): Promise<void> {
   for (const [program, { path, args = [] }] of Object.entries(recipe.programs)) {
     const dynamic = await namesLoader(join(root, path));
     const start = dynamic
-      ? `"$root/${loader}" --inhibit-cache --library-path "$root/usr/local/lib:$root/usr/lib/${triplet}:$root/usr/lib" --argv0 ${program} "$root/${path}"`
+      ? `"$root/${loader}" --inhibit-cache --library-path "$root/usr/local/lib:$root/usr/lib/${triplet}:$root/usr/lib/${triplet}/systemd:$root/usr/lib" --argv0 ${program} "$root/${path}"`
       : `"$root/${path}"`;
     const first = args.map((arg) => ` "${arg.replace(/^@/, '$root')}"`).join('');
     const script = [

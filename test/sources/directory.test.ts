@@ -2,7 +2,7 @@ import { execa, execaSync } from 'execa';
 import { chmod, chown, link, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { noEvents } from '../../src/core/events.ts';
 import { createFactsCollector } from '../../src/sources/facts-collector.ts';
@@ -12,6 +12,7 @@ import { readDirectory } from '../../src/sources/read-directory.ts';
 import type { RawTree } from '../../src/sources/read-tar.ts';
 import type { ContentSink } from '../../src/tree/types.ts';
 import { lookup } from '../../src/tree/walk.ts';
+import { describeReference, referenceTool, runTool } from '../reference/tools.ts';
 import { describeTree } from './archives.ts';
 
 let work: string;
@@ -26,14 +27,7 @@ afterAll(async () => {
 const has = (program: string): boolean =>
   execaSync('sh', ['-c', `command -v ${program}`], { reject: false }).exitCode === 0;
 const gnuTar = has('tar');
-const getfattr = has('getfattr');
 const asRoot = process.getuid?.() === 0;
-
-/** Sets an xattr by Python, since Node cannot; false where the file system refuses. */
-async function setXattr(path: string, name: string, hex: string): Promise<boolean> {
-  const program = 'import os,sys; os.setxattr(sys.argv[1], sys.argv[2], bytes.fromhex(sys.argv[3]))';
-  return (await execa('python3', ['-c', program, path, name, hex], { reject: false })).exitCode === 0;
-}
 
 beforeEach(async () => {
   root = await mkdtemp(join(work, 'root-'));
@@ -108,15 +102,31 @@ describe.each(['tar', 'walk'] as const)('read by %s', (reader) => {
     await writeFile(Buffer.concat([Buffer.from(`${root}/bad`), Buffer.from([0xe9])]), '');
     await expect(read(reader)).rejects.toMatchObject({ code: 'input/bad-path' });
   });
+});
 
-  test.skipIf(reader === 'tar' ? !gnuTar : !getfattr)(
-    `binary xattrs of files, links of files and directories${reader === 'walk' && !getfattr ? ' (skipped: getfattr is not on PATH)' : ''}`,
-    async ({ skip }) => {
-      const set =
-        (await setXattr(join(root, 'usr/bin/su'), 'user.odd=', '00ff0a3d80c30a')) &&
-        (await setXattr(join(root, 'sticky'), 'user.empty', ''));
-      if (!set) skip('this file system takes no user xattrs, or python3 is not there');
-      await setXattr(join(root, 'large'), 'security.capability', '0100000200040000000000000000000000000000');
+describeReference('xattrs', ['getfattr', 'setfattr'], () => {
+  const path = process.env['PATH'];
+  // The reader takes getfattr from PATH, where this machine may have none.
+  beforeAll(() => {
+    process.env['PATH'] = `${dirname(referenceTool('getfattr'))}:${path ?? ''}`;
+  });
+  afterAll(() => {
+    process.env['PATH'] = path;
+  });
+  const setXattr = async (file: string, name: string, value: string): Promise<boolean> =>
+    (await runTool('setfattr', ['-n', name, '-v', value, join(root, file)], { reject: false })).exitCode ===
+    0;
+
+  test.each(['tar', 'walk'] as const)(
+    'binary ones of files, links of files and directories, read by %s',
+    async (reader) => {
+      expect(
+        await setXattr('usr/bin/su', 'user.odd=', '0x00ff0a3d80c30a'),
+        'the file system takes user xattrs',
+      ).toBe(true);
+      expect(await setXattr('sticky', 'user.empty', '')).toBe(true);
+      if (asRoot)
+        await setXattr('large', 'security.capability', '0x0100000200040000000000000000000000000000');
       const { tree } = await read(reader);
       expect(lookup(tree, 'hard')?.stat.xattrs).toEqual([
         { name: 'user.odd=', value: Uint8Array.from([0, 0xff, 0x0a, 0x3d, 0x80, 0xc3, 0x0a]) },

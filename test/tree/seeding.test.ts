@@ -1,4 +1,4 @@
-import { execa, execaSync } from 'execa';
+import { execa } from 'execa';
 import { existsSync } from 'node:fs';
 import { chmod, cp, lstat, mkdir, mkdtemp, readFile, readlink, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -7,6 +7,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { applyLayout } from '../../src/tree/layout.ts';
 import { escapePath } from '../../src/tree/tmpfiles.ts';
+import { describeReference, runTool } from '../reference/tools.ts';
 import { textAt, treeOf, writeTree } from './trees.ts';
 import type { Spec } from './trees.ts';
 
@@ -18,22 +19,7 @@ afterAll(async () => {
   await rm(work, { recursive: true });
 });
 
-function find(program: string): string | undefined {
-  const { exitCode, stdout } = execaSync('sh', ['-c', `command -v ${program}`], { reject: false });
-  return exitCode === 0 ? stdout.trim() : undefined;
-}
-
 const root = process.getuid?.() === 0;
-const busybox = find('busybox');
-/** It gives files to root: an ordinary user runs it as root of a user namespace. */
-const asRoot = root ? [] : ['unshare', '--user', '--map-root-user'];
-const mayBeRoot =
-  root || execaSync('unshare', ['--user', '--map-root-user', 'true'], { reject: false }).exitCode === 0;
-const tmpfiles = mayBeRoot ? find('systemd-tmpfiles') : undefined;
-/** Says in the list of skipped tests why they are. */
-const needs = (program: string, found: string | undefined): string =>
-  found === undefined ? ` (skipped: ${program} is not on PATH)` : '';
-
 const owner = root ? 33 : 0;
 
 const BUILD: Readonly<Record<string, string | Spec>> = {
@@ -195,12 +181,12 @@ describe('the script, run by sh', () => {
   });
 });
 
-describe.skipIf(busybox === undefined)(`the script, run by busybox${needs('busybox', busybox)}`, () => {
+describeReference('the script, run by busybox', ['busybox'], () => {
   promises('busybox', async (path) => {
     // Only busybox' own tools, as on a small device.
     const bin = join(work, 'busybox-bin');
     await mkdir(bin, { recursive: true });
-    await execa(busybox ?? '', ['--install', '-s', bin]);
+    await runTool('busybox', ['--install', '-s', bin]);
     await execa(join(bin, 'sh'), [script(path)], {
       env: { TREEWRIGHT_ROOT: path, PATH: bin },
       extendEnv: false,
@@ -208,11 +194,10 @@ describe.skipIf(busybox === undefined)(`the script, run by busybox${needs('busyb
   });
 });
 
-const tmpfilesRuns = `tmpfiles.d, run by systemd-tmpfiles${needs('systemd-tmpfiles', tmpfiles)}`;
-describe.skipIf(tmpfiles === undefined)(tmpfilesRuns, () => {
+describeReference('tmpfiles.d, run by systemd-tmpfiles', ['systemd-tmpfiles'], () => {
   promises('systemd', async (path) => {
-    const [program, ...args] = [...asRoot, tmpfiles ?? '', `--root=${path}`, '--create', '--prefix=/var'];
-    const { stderr } = await execa(program, args);
+    const args = [`--root=${path}`, '--create', '--prefix=/var'];
+    const { stderr } = await runTool('systemd-tmpfiles', args, { asRoot: true });
     expect(stderr).toBe('');
   });
 });
