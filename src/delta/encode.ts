@@ -7,7 +7,7 @@ import { readContent } from '../repo/read.ts';
 import type { EncodedObject } from './encode-task.ts';
 import { encodeContent } from './encode-task.ts';
 import type { WorkFile } from './gather.ts';
-import { spliceLarge } from './large-task.ts';
+import { judgeLarge, spliceLarge } from './large-task.ts';
 import type { PartContent } from './part-builder.ts';
 import type { CopyList } from './patch.ts';
 import { COPY_STRIDE } from './patch.ts';
@@ -142,13 +142,16 @@ async function encodeLarge(store: ByteStore, file: WorkFile, pool: WorkerPool): 
       literalSize = size;
     }
   }
+  const incompressible =
+    copies === undefined &&
+    (await pool.run(judgeLarge, { repo: store.location, checksum, size: facts.size }));
   const encoded =
     copies === undefined || source === undefined
-      ? ({ form: 'raw', incompressible: false } as const)
-      : ({ form: 'splice', source, copies, incompressible: false } as const);
+      ? ({ form: 'raw', incompressible } as const)
+      : ({ form: 'splice', source, copies, incompressible } as const);
   return {
     content: partContent(file, encoded),
-    incompressible: false,
+    incompressible,
     literalSize,
     literals: () => literalRanges(store, checksum, copies),
   };

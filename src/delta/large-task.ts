@@ -12,6 +12,7 @@ import { defineTask } from '../platform/workers.ts';
 import { readContent } from '../repo/read.ts';
 import type { CopyList } from './patch.ts';
 import { COPY_STRIDE } from './patch.ts';
+import { looksCompressed } from './similarity.ts';
 
 /** Chunks have 8 KiB on average. */
 const MIN_CHUNK = 2048;
@@ -101,5 +102,30 @@ export const spliceLarge = defineTask(
       }
     }
     return copies;
+  },
+);
+
+/** Pieces of a large content that are looked at to judge it, and the bytes of each. */
+const SAMPLES = 16;
+const SAMPLE_SIZE = 4096;
+
+/** True for content that is compressed already, judged by pieces spread over all of it. */
+export const judgeLarge = defineTask(
+  'delta/judge-large',
+  import.meta.url,
+  async ({ repo, checksum, size }: { repo: string; checksum: Checksum; size: number }): Promise<boolean> => {
+    const stride = Math.floor(size / SAMPLES);
+    const sample: Uint8Array[] = [];
+    let at = 0;
+    let next = 0;
+    for await (const chunk of (await readContent(openStore(repo), checksum)).chunks) {
+      while (next < at + chunk.length) {
+        const start = Math.max(0, next - at);
+        sample.push(chunk.slice(start, start + SAMPLE_SIZE));
+        next += stride;
+      }
+      at += chunk.length;
+    }
+    return looksCompressed(Buffer.concat(sample));
   },
 );

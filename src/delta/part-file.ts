@@ -68,7 +68,12 @@ async function* uncompressed(
  */
 export type Effort = 'strong' | 'fast';
 
-const PRESET: Readonly<Record<Effort, number>> = { strong: 8, fast: 0 };
+/** xz's filter for a payload. `fast` searches in 64 KiB only: 12 MB/s on noise, where preset 0 has 8 and preset 8 has 1.5. */
+function lzma2Filter(effort: Effort, payloadSize: number): string {
+  return effort === 'fast'
+    ? '--lzma2=preset=0,dict=64KiB,nice=4,depth=1'
+    : `--lzma2=preset=8,dict=${xzWindow(payloadSize) >> 10}KiB`;
+}
 
 /**
  * Writes a part file whole or not at all. `streamed` is the part of the payload that was announced with
@@ -93,8 +98,7 @@ export async function writePart(
         await handle.writeFile(bytes);
       };
       await put(Uint8Array.of(PART_COMPRESSION.xz));
-      const window = xzWindow(part.payloadSize + part.tables.operations.length) >> 10;
-      const filter = `--lzma2=preset=${PRESET[effort]},dict=${window}KiB`;
+      const filter = lzma2Filter(effort, part.payloadSize + part.tables.operations.length);
       const input = Readable.from(uncompressed(part, streamed), { objectMode: false });
       const args = ['-c', '-T1', '--check=crc64', '--format=xz', filter];
       for await (const bytes of filterStream('xz', args, input)) await put(bytes);

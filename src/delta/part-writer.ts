@@ -84,13 +84,14 @@ export function createPartWriter({ repo, ends, concurrency, maxPartSize }: PartW
       (await reserve('strong', bytes.length)).addMetadata(type, checksum, bytes);
     },
     addObject: async ({ content, incompressible, literalSize, literals }) => {
+      const lane: Effort = incompressible ? 'fast' : 'strong';
       if (literals instanceof Uint8Array) {
-        (await reserve(incompressible ? 'fast' : 'strong', literalSize)).addContent(content, literals);
+        (await reserve(lane, literalSize)).addContent(content, literals);
         return;
       }
       // Streamed literals come last in their part, so it is closed with them.
-      (await reserve('strong', literalSize)).addStreamed(content, literalSize);
-      await close('strong', literals);
+      (await reserve(lane, literalSize)).addStreamed(content, literalSize);
+      await close(lane, literals);
     },
     finish: async () => {
       for (const lane of ['strong', 'fast'] as const) {

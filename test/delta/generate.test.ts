@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { cp, mkdtemp, readFile, readdir, rm, stat, truncate, unlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -18,6 +19,7 @@ import type { DeltaOperation } from '../../src/formats/ostree-delta-part.ts';
 import { decodeOperations, partLayout, partTailLength } from '../../src/formats/ostree-delta-part.ts';
 import { vardict } from '../../src/formats/gvariant.ts';
 import { filterBytes } from '../../src/platform/processes.ts';
+import { judgeLarge } from '../../src/delta/large-task.ts';
 import { openStore } from '../../src/platform/store.ts';
 import type { WorkerPool } from '../../src/platform/workers.ts';
 import { createWorkerPool } from '../../src/platform/workers.ts';
@@ -191,6 +193,31 @@ describe('generateDelta', () => {
     );
     expect(written).toEqual([]);
     expect(info.bytes).toBeLessThan(60_000);
+  });
+});
+
+describe('content too large to be held', () => {
+  test('is judged by pieces of all of it', async () => {
+    const where = join(scratch, 'judged');
+    const entry = { type: 'file', mode: 0o644, uid: 0, gid: 0, xattrs: {} } as const;
+    const size = 3_000_000;
+    const commit = await commitEntries(where, pool, [
+      { ...entry, path: 'noise', content: randomBytes(size) },
+      { ...entry, path: 'program', content: programBytes(32, size) },
+      // A header that looks like a program does not make the rest one.
+      {
+        ...entry,
+        path: 'mixed',
+        content: Buffer.concat([programBytes(33, 10_000), randomBytes(size - 10_000)]),
+      },
+    ]);
+    const judged: Record<string, boolean> = {};
+    for (const path of ['noise', 'program', 'mixed']) {
+      const found = await lookupPath(openStore(where), commit, path);
+      if (found?.kind !== 'file') throw new Error(`${path} is not there`);
+      judged[path] = await pool.run(judgeLarge, { repo: where, checksum: found.checksum, size });
+    }
+    expect(judged).toEqual({ noise: true, program: false, mixed: true });
   });
 });
 
