@@ -5,6 +5,7 @@ import type { Diagnostic } from '../core/diagnostics.ts';
 import { TreewrightError } from '../core/errors.ts';
 import { formatBlsEntry } from '../formats/bls.ts';
 import { lookup } from '../formats/gvariant.ts';
+import { decodeOsRelease, osTitle } from '../formats/os-release.ts';
 import type { Commit } from '../formats/ostree-objects.ts';
 import type { ByteStore } from '../platform/store.ts';
 import { readCommit } from '../repo/read.ts';
@@ -25,7 +26,6 @@ import { configuredKernelArgs } from './kernel-args.ts';
 import { kernelArch } from './kernel-format.ts';
 import type { BootFile } from './kernel-layout.ts';
 import { readKernelLayout } from './kernel-layout.ts';
-import { osTitle, parseOsRelease } from './os-release.ts';
 import { renderUbootConfig } from './uboot-config.ts';
 
 /** A commit that was deployed on the device before, and the one before that. */
@@ -184,7 +184,7 @@ async function readBootable(store: ByteStore, commit: Checksum): Promise<Bootabl
     (await readCommitText(store, commit, 'usr/lib/os-release')) ??
     (await readCommitText(store, commit, 'usr/etc/os-release')) ??
     (await readCommitText(store, commit, 'etc/os-release'));
-  const title = osRelease === undefined ? undefined : osTitle(parseOsRelease(osRelease));
+  const title = osRelease === undefined ? undefined : osTitle(decodeOsRelease(osRelease));
   if (title === undefined) {
     throw new TreewrightError(
       'input/no-os-release',

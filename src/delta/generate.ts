@@ -3,10 +3,10 @@
  * exist for clients. The bytes depend on the two commits and the signatures of the newer one, on nothing else.
  */
 import { createHash } from 'node:crypto';
-import { mkdir, readFile, readdir, rm } from 'node:fs/promises';
+import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Checksum } from '../core/checksum.ts';
-import { TreewrightError, systemErrorCode } from '../core/errors.ts';
+import { TreewrightError } from '../core/errors.ts';
 import type { EventSink } from '../core/events.ts';
 import { noEvents } from '../core/events.ts';
 import type { Vardict } from '../formats/gvariant.ts';
@@ -16,7 +16,12 @@ import { deltaPath, superblockPath } from '../formats/ostree-delta-index.ts';
 import type { DeltaPartEntry, Superblock } from '../formats/ostree-delta.ts';
 import { encodeSuperblock } from '../formats/ostree-delta.ts';
 import { decodeCommit } from '../formats/ostree-objects.ts';
-import { removeStaleTemporaries, syncDirectory, writeFileAtomic } from '../platform/files.ts';
+import {
+  readFileIfThere,
+  removeStaleTemporaries,
+  syncDirectory,
+  writeFileAtomic,
+} from '../platform/files.ts';
 import { openStore } from '../platform/store.ts';
 import type { WorkerPool } from '../platform/workers.ts';
 import { commitMetaPath } from '../repo/paths.ts';
@@ -51,12 +56,8 @@ export interface GenerateDelta extends DeltaEnds {
 
 /** The detached metadata of a commit, where its signatures are. */
 async function readCommitMeta(repo: string, commit: Checksum): Promise<Vardict | undefined> {
-  try {
-    return vardict.decode(await readFile(join(repo, commitMetaPath(commit))));
-  } catch (error) {
-    if (systemErrorCode(error) === 'ENOENT') return undefined;
-    throw error;
-  }
+  const bytes = await readFileIfThere(join(repo, commitMetaPath(commit)));
+  return bytes === undefined ? undefined : vardict.decode(bytes);
 }
 
 /**

@@ -16,7 +16,7 @@ import {
   encodeDeltaIndex,
   superblockPath,
 } from '../formats/ostree-delta-index.ts';
-import { removeStaleTemporaries, writeFileAtomic } from '../platform/files.ts';
+import { readFileIfThere, removeStaleTemporaries, writeFileAtomic } from '../platform/files.ts';
 
 export interface ListedDelta extends DeltaEnds {
   /** `<from>-<to>` or `<to>`. */
@@ -87,10 +87,7 @@ export async function writeDeltaIndexes(repo: string): Promise<IndexChanges> {
   for (const [to, deltas] of byTarget) {
     const path = join(repo, deltaIndexPath(to));
     const bytes = encodeDeltaIndex(deltas);
-    const present = await readFile(path).catch((error: unknown) => {
-      if (systemErrorCode(error) === 'ENOENT') return undefined;
-      throw error;
-    });
+    const present = await readFileIfThere(path);
     if (present !== undefined && compareBytes(present, bytes) === 0) continue;
     await writeFileAtomic(path, bytes);
     written++;

@@ -1,12 +1,11 @@
 /** The OSTree side of a release: commit, signature, deltas, summary, ref, in the order in which they may appear. */
-import { readFile, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Checksum } from '../core/checksum.ts';
-import { systemErrorCode } from '../core/errors.ts';
 import type { Vardict } from '../formats/gvariant.ts';
 import type { Commit } from '../formats/ostree-objects.ts';
 import { decodeCommit, encodeCommit } from '../formats/ostree-objects.ts';
-import { writeFileAtomic } from '../platform/files.ts';
+import { readFileIfThere, writeFileAtomic } from '../platform/files.ts';
 import { openStore } from '../platform/store.ts';
 import { writeCommit } from '../repo/commit.ts';
 import { commitMetaPath } from '../repo/paths.ts';
@@ -16,15 +15,6 @@ import type { Transaction } from '../repo/transaction.ts';
 import type { Signer } from '../trust/ed25519.ts';
 import { signCommit, signSummary } from '../trust/ostree-sign.ts';
 import { deltaDigests } from '../delta/list.ts';
-
-async function readIfThere(path: string): Promise<Uint8Array | undefined> {
-  try {
-    return await readFile(path);
-  } catch (error) {
-    if (systemErrorCode(error) === 'ENOENT') return undefined;
-    throw error;
-  }
-}
 
 /**
  * The commit a killed run left on the branch when it is the one this run would make at another time: same parent,
@@ -57,7 +47,7 @@ export async function signStoredCommit(
 ): Promise<void> {
   const path = join(repo, commitMetaPath(commit));
   const bytes = await readMetadata(openStore(repo), commit, 'commit');
-  await writeFileAtomic(path, await signCommit(bytes, signers, await readIfThere(path)));
+  await writeFileAtomic(path, await signCommit(bytes, signers, await readFileIfThere(path)));
 }
 
 /**
@@ -78,7 +68,7 @@ export async function publishBranch(
     pending: new Map([[branch, commit]]),
   });
   const signature = join(repo, 'summary.sig');
-  await writeFileAtomic(signature, await signSummary(summary, signers, await readIfThere(signature)));
+  await writeFileAtomic(signature, await signSummary(summary, signers, await readFileIfThere(signature)));
   await writeFileAtomic(join(repo, 'summary'), summary);
   await writeFileAtomic(signature, await signSummary(summary, signers));
   await writeRef(repo, branch, commit);

@@ -1,13 +1,12 @@
 /** What every command that writes a release directory needs: the lock, the keys, what is published already. */
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Config } from '../config/types.ts';
 import type { EventSink } from '../core/events.ts';
-import { TreewrightError, systemErrorCode } from '../core/errors.ts';
+import { TreewrightError } from '../core/errors.ts';
 import type { TufDocument, TufRoot, TufTarget } from '../formats/tuf.ts';
 import { TUF_SIZE_LIMITS, decodeTufFile } from '../formats/tuf.ts';
 import { acquireLock } from '../platform/lock.ts';
-import { removeStaleTemporaries } from '../platform/files.ts';
+import { readFileIfThere, removeStaleTemporaries } from '../platform/files.ts';
 import { openStore } from '../platform/store.ts';
 import type { WorkerPool } from '../platform/workers.ts';
 import { createWorkerPool } from '../platform/workers.ts';
@@ -120,7 +119,7 @@ async function readPublished(
   events: EventSink,
 ): Promise<Published> {
   const store = openStore(tufDirectory);
-  const bytes = await readIfThere(trustedFile);
+  const bytes = await readFileIfThere(trustedFile);
   const started = (await store.read('1.root.json', TUF_SIZE_LIMITS.root)) !== undefined;
   if (bytes === undefined) {
     if (!started) return { tuf: undefined, trustedRoot: undefined };
@@ -143,15 +142,6 @@ async function readPublished(
     },
   });
   return { tuf: undefined, trustedRoot: decodeTufFile('root', bytes, trustedFile) };
-}
-
-async function readIfThere(path: string): Promise<Uint8Array | undefined> {
-  try {
-    return await readFile(path);
-  } catch (error) {
-    if (systemErrorCode(error) === 'ENOENT') return undefined;
-    throw error;
-  }
 }
 
 /** One directory serves one product on one machine: versions, branch and TUF targets are all named by it. */

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
-import { osTitle, parseOsRelease } from '../../src/boot/os-release.ts';
+import { decodeOsRelease, osTitle } from '../../src/formats/os-release.ts';
 
-const title = (text: string): string | undefined => osTitle(parseOsRelease(text));
+const title = (text: string): string | undefined => osTitle(decodeOsRelease(text));
 
 test('quoting is removed as a shell would, without expanding anything', () => {
   expect(title('PRETTY_NAME="A \\"quoted\\" \\$x \\n name"')).toBe('A "quoted" $x \\n name');
