@@ -1,11 +1,12 @@
 /** `treewright commit`: one tree into one commit of a repository. */
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Checksum } from '../core/checksum.ts';
 import type { EventSink } from '../core/events.ts';
-import { isTreewrightError, systemErrorCode } from '../core/errors.ts';
+import { isTreewrightError } from '../core/errors.ts';
 import { deltaDigests } from '../delta/list.ts';
 import { acquireLock } from '../platform/lock.ts';
-import { writeFileAtomic } from '../platform/files.ts';
+import { readFileIfThere, writeFileAtomic } from '../platform/files.ts';
 import { openStore } from '../platform/store.ts';
 import { createWorkerPool } from '../platform/workers.ts';
 import { commitMetadata, writeCommit } from '../repo/commit.ts';
@@ -102,7 +103,7 @@ export async function commitSource(options: CommitOptions): Promise<CommitReport
               rootMeta,
             });
       const { objects, bytes } = await transaction.flush();
-      if (!skip) await publishCommit(repo, branch, commit, timestamp);
+      if (!skip) await publishCommit(repo, branch, commit, timestamp, events);
       events({
         type: 'done',
         stage: 'repo',
@@ -135,12 +136,25 @@ async function publishCommit(
   branch: string,
   commit: Checksum,
   lastModified: number,
+  events: EventSink,
 ): Promise<void> {
-  const deltas = await deltaDigests(repo).catch((error: unknown) => {
-    if (systemErrorCode(error) === 'ENOENT') return [];
-    throw error;
-  });
+  const deltas = await deltaDigests(repo);
   const summary = await buildSummary({ repo, deltas, lastModified, pending: new Map([[branch, commit]]) });
+  const signature = join(repo, 'summary.sig');
+  if ((await readFileIfThere(signature)) !== undefined) {
+    // A signature of another summary would make devices refuse the branch.
+    await rm(signature);
+    events({
+      type: 'diagnostic',
+      diagnostic: {
+        severity: 'warning',
+        code: 'trust/summary-unsigned',
+        message:
+          `the summary of ${repo} was signed, and this commit is not: summary.sig is removed; ` +
+          'a repository that devices trust is written by `treewright release`',
+      },
+    });
+  }
   await writeFileAtomic(join(repo, 'summary'), summary);
   await writeRef(repo, branch, commit);
 }

@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -8,6 +8,7 @@ import { decodeSummary } from '../../src/formats/ostree-summary.ts';
 import { openStore } from '../../src/platform/store.ts';
 import type { WorkerPool } from '../../src/platform/workers.ts';
 import { createWorkerPool } from '../../src/platform/workers.ts';
+import { commitSource } from '../../src/release/commit.ts';
 import { commitMetadata, writeCommit, writeTree } from '../../src/repo/commit.ts';
 import { listObjects, lookupPath, readCommit, readContent, readRef } from '../../src/repo/read.ts';
 import { buildSummary, listRefs, writeRef } from '../../src/repo/refs.ts';
@@ -136,6 +137,27 @@ describe('an archive repository', () => {
     await writeFile(join(repo, 'config'), '[core]\nrepo_version=1\nmode=bare\n');
     await expect(ensureRepository(repo)).rejects.toMatchObject({ code: 'input/bad-repository' });
   });
+});
+
+test('a commit beside a signed summary takes the signature away, and says so', async () => {
+  const repo = join(scratch, 'signed');
+  const source = join(scratch, 'tree');
+  await mkdir(source);
+  await writeFile(join(source, 'file'), '1');
+  await ensureRepository(repo);
+  await writeFile(join(repo, 'summary.sig'), 'of another summary');
+  const codes: string[] = [];
+  await commitSource({
+    repo,
+    branch: 'b',
+    source,
+    layout: 'none',
+    events: (event) => {
+      if (event.type === 'diagnostic') codes.push(event.diagnostic.code);
+    },
+  });
+  expect(codes).toContain('trust/summary-unsigned');
+  expect(await readdir(repo)).not.toContain('summary.sig');
 });
 
 describe('a damaged object', () => {
