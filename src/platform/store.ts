@@ -97,48 +97,92 @@ function isAbsent(error: unknown): boolean {
 }
 
 function httpStore(base: string): ByteStore {
-  const request = async (path: string): Promise<Response | undefined> => {
+  const failed = (url: string, failure: unknown): TreewrightError => {
+    const known = failure instanceof Error && failure.cause instanceof Error ? failure.cause : failure;
+    const reason = known instanceof Error ? known.message : String(known);
+    return new TreewrightError('network/failed', `cannot fetch ${url}: ${reason}`, {
+      cause: failure,
+      data: { url },
+    });
+  };
+
+  const request = async (path: string): Promise<AsyncIterable<Uint8Array> | undefined> => {
     checkRelative(path);
     const url = `${base}/${path.split('/').map(encodeURIComponent).join('/')}`;
     let failure: unknown;
     for (let attempt = 0; attempt < HTTP_ATTEMPTS; attempt++) {
+      const silence = createSilenceTimer();
       try {
-        const response = await fetch(url, { signal: AbortSignal.timeout(HTTP_TIMEOUT) });
-        if (response.status === 200) return response;
+        const response = await fetch(url, { signal: silence.signal });
+        if (response.status === 200) return body(response, silence, url);
+        silence.stop();
         await response.body?.cancel();
         // Static hosts that must not list a bucket answer 403 for what is not there.
         if (response.status === 404 || response.status === 403 || response.status === 410) return undefined;
         failure = new Error(`HTTP status ${response.status}`);
         if (response.status < 500 && response.status !== 429) break;
       } catch (error) {
+        silence.stop();
         failure = error;
       }
-      await new Promise((resolve) => setTimeout(resolve, 200 * 2 ** attempt));
+      if (attempt < HTTP_ATTEMPTS - 1)
+        await new Promise((resolve) => setTimeout(resolve, 200 * 2 ** attempt));
     }
-    const reason =
-      failure instanceof Error ? (failure.cause instanceof Error ? failure.cause : failure).message : '';
-    throw new TreewrightError('network/failed', `cannot fetch ${url}: ${reason}`, {
-      cause: failure,
-      data: { url },
-    });
+    throw failed(url, failure);
   };
+
+  async function* body(response: Response, silence: SilenceTimer, url: string): AsyncGenerator<Uint8Array> {
+    if (response.body === null) {
+      silence.stop();
+      return;
+    }
+    try {
+      for await (const chunk of response.body as AsyncIterable<Uint8Array>) {
+        silence.restart();
+        yield chunk;
+      }
+    } catch (error) {
+      throw failed(url, error);
+    } finally {
+      silence.stop();
+    }
+  }
+
   return {
     location: base,
     read: async (path, limit) => {
-      const response = await request(path);
-      if (response?.body == null) return undefined;
+      const stream = await request(path);
+      if (stream === undefined) return undefined;
       const chunks: Uint8Array[] = [];
       let size = 0;
-      for await (const chunk of response.body as AsyncIterable<Uint8Array>) {
+      for await (const chunk of stream) {
         size += chunk.length;
         if (size > limit) throw tooLarge(base, path, limit);
         chunks.push(chunk);
       }
       return Buffer.concat(chunks);
     },
-    stream: async (path) => {
-      const response = await request(path);
-      return (response?.body as AsyncIterable<Uint8Array> | null | undefined) ?? undefined;
+    stream: request,
+  };
+}
+
+/** Aborts a request when nothing has come for a while; a large file may take as long as it needs. */
+interface SilenceTimer {
+  readonly signal: AbortSignal;
+  restart(): void;
+  stop(): void;
+}
+
+function createSilenceTimer(): SilenceTimer {
+  const controller = new AbortController();
+  const giveUp = (): void => controller.abort(new Error(`no answer for ${HTTP_TIMEOUT / 1000} s`));
+  let timer = setTimeout(giveUp, HTTP_TIMEOUT);
+  return {
+    signal: controller.signal,
+    restart: () => {
+      clearTimeout(timer);
+      timer = setTimeout(giveUp, HTTP_TIMEOUT);
     },
+    stop: () => clearTimeout(timer),
   };
 }

@@ -4,7 +4,7 @@ import { createInflateRaw, inflateRawSync } from 'node:zlib';
 import { Readable } from 'node:stream';
 import type { Checksum } from '../core/checksum.ts';
 import { isChecksum } from '../core/checksum.ts';
-import { TreewrightError } from '../core/errors.ts';
+import { TreewrightError, isTreewrightError } from '../core/errors.ts';
 import type { Commit, DirTree, FilezHeader, ObjectStat } from '../formats/ostree-objects.ts';
 import {
   FILEZ_PREFIX,
@@ -111,6 +111,8 @@ export async function readContent(store: ByteStore, checksum: Checksum): Promise
     };
   } catch (error) {
     await source.return?.();
+    // What the bytes say is corruption; that they could not be fetched is not.
+    if (isTreewrightError(error) && !error.code.startsWith('input/')) throw error;
     throw corrupt(store, checksum, 'file', error instanceof Error ? error.message : String(error), error);
   }
 }
