@@ -22,8 +22,14 @@ export function releaseOutcome(report: ReleaseReport): Outcome {
   };
 }
 
+/** Content is counted as it is read; a release that takes an earlier tree over reads none. */
+function objectsText({ objects, bytes }: ReleaseReport): string {
+  const content = bytes.content === 0 ? '' : ` with ${formatBytes(bytes.content)} of content`;
+  return `${plural(objects.total, 'object')}${content}; ${plural(objects.written, 'new one')}, ${formatBytes(bytes.written)} stored`;
+}
+
 function releaseText(report: ReleaseReport, paint: Paint): string {
-  const { version, product, machine, branch, commit, parent, output, manifest, objects, bytes } = report;
+  const { version, product, machine, branch, commit, parent, output, manifest } = report;
   const how = report.unchanged
     ? 'published already; its metadata is signed anew'
     : report.rollbackOf === undefined
@@ -44,10 +50,7 @@ function releaseText(report: ReleaseReport, paint: Paint): string {
     [
       ['commit', commit],
       ['branch', parent === undefined ? branch : `${branch}, after ${shortChecksum(parent)}`],
-      [
-        'objects',
-        `${plural(objects.total, 'object')} with ${formatBytes(bytes.content)} of content; ${plural(objects.written, 'new one')}, ${formatBytes(bytes.written)} stored`,
-      ],
+      ['objects', objectsText(report)],
       ['deltas', deltas.length === 0 ? 'none' : columns(deltas, [1, 2, 3])],
       ['apps', columns(apps)],
       ['download', `${formatBytes(report.download.full)} for a device that has nothing`],
