@@ -1,5 +1,6 @@
 /** A release that ends at any of its renames, the points at which anything becomes visible, harms nothing. */
 import { execa } from 'execa';
+import type * as promises from 'node:fs/promises';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -17,7 +18,7 @@ import { makeProject, makeRelease, prepareRelease } from '../support/release.ts'
 const power = vi.hoisted(() => ({ left: Number.POSITIVE_INFINITY, used: 0 }));
 
 vi.mock('node:fs/promises', async (importOriginal) => {
-  const original = await importOriginal<typeof import('node:fs/promises')>();
+  const original = await importOriginal<typeof promises>();
   return {
     ...original,
     rename: async (from: string, to: string) => {
