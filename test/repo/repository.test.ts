@@ -92,6 +92,33 @@ describe('an archive repository', () => {
     expect(await readdir(join(repo, 'tmp'))).toEqual([]);
   });
 
+  test('counts exactly the bytes that are on disk afterwards', async () => {
+    const repo = join(scratch, 'counted');
+    await ensureRepository(repo);
+    const transaction = await beginTransaction({ repo, pool });
+    const tree = exampleTree('1');
+    const many = ensureDirectory(tree, 'usr/share/many');
+    for (let i = 0; i < 2000; i++) {
+      many.entries.set(`link${i}`, { kind: 'symlink', stat: rootStat.symlink(), target: `target${i}` });
+      const bytes = utf8(`content ${i} `.repeat(200));
+      many.entries.set(`file${i}`, {
+        kind: 'file',
+        stat: rootStat.file(),
+        content: { kind: 'inline', bytes },
+      });
+    }
+    await writeTree(transaction, tree);
+    const { objects, bytes } = await transaction.flush();
+    const files = (await readdir(join(repo, 'objects'), { recursive: true, withFileTypes: true })).filter(
+      (entry) => entry.isFile(),
+    );
+    const sizes = await Promise.all(
+      files.map(async (file) => (await stat(join(file.parentPath, file.name))).size),
+    );
+    expect(objects.written).toBe(files.length);
+    expect(bytes.written).toBe(sizes.reduce((sum, size) => sum + size, 0));
+  });
+
   test('an aborted transaction leaves nothing behind', async () => {
     const repo = join(scratch, 'aborted');
     await ensureRepository(repo);
