@@ -92,8 +92,9 @@ export async function publishContent(
   await signStoredCommit(repo, commit, session.signers.ostree ?? []);
 
   const boot = await bootFiles(session, commit, parent?.commit, content);
-  const deltas = await buildDeltas(session, commit);
+  // Before the deltas, which take minutes: a registry that does not answer is known at once.
   const apps = await content.apps();
+  const deltas = await buildDeltas(session, commit);
   const manifest = await describe(session, content, commit, parent, {
     deltas,
     apps,
