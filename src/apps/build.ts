@@ -51,6 +51,8 @@ export interface AppOptions {
   readonly env?: Readonly<Record<string, string | undefined>>;
   /** Asked for images that carry no digest. Without it such an image is an error. */
   readonly registry?: RegistryClient;
+  /** Directories that must not get into the archive: the signing keys, the release directory itself. */
+  readonly keepOut?: readonly string[];
 }
 
 export interface AppBlob {
@@ -110,7 +112,7 @@ export async function buildApp(
   events({ type: 'stage', stage: 'apps', title: `app ${name}` });
 
   const compose = readComposeFile(await readText(spec.compose, MAX_COMPOSE_SIZE), spec.compose, diagnostics);
-  const entries = await appEntries(folder, basename(spec.compose));
+  const entries = await appEntries(folder, basename(spec.compose), options.keepOut);
   checkReferencedFiles(compose, entries);
   const services = await pinServices(compose.services, folder, spec, options, diagnostics);
 
@@ -204,11 +206,16 @@ function appUri(repository: string, digest: Digest): string {
 }
 
 /** The folder's content without the Compose file, which is written anew. */
-async function appEntries(folder: string, composeName: string): Promise<FolderEntry[]> {
+async function appEntries(
+  folder: string,
+  composeName: string,
+  keepOut: readonly string[] = [],
+): Promise<FolderEntry[]> {
   const rules = await readOptional(join(folder, IGNORE_FILE), MAX_TEXT_SIZE);
   const entries = await listAppFolder(
     folder,
     rules === undefined ? NO_IGNORE_RULES : parseIgnoreRules(rules),
+    keepOut,
   );
   const kept = entries.filter(({ path }) => path !== composeName);
   const rival = kept.find(({ path }) => RIVAL_FILES.includes(path));

@@ -59,6 +59,22 @@ export function resolveConfig(
       `the keys (${config.signing.keys}) lie inside the release directory (${config.output}) and would be published with it; keep them elsewhere`,
     );
   }
+  // An archive holds no paths of this machine, so this can only be true of a directory.
+  if (config.source.kind === 'rootfs') {
+    const { rootfs } = config.source;
+    if (isInside(config.signing.keys, rootfs)) {
+      fault(
+        ['signing', 'keys'],
+        `the keys (${config.signing.keys}) lie inside the root filesystem (${rootfs}) and would be installed on every device; keep them elsewhere`,
+      );
+    }
+    if (isInside(config.output, rootfs)) {
+      fault(
+        ['output'],
+        `the release directory (${config.output}) lies inside the root filesystem (${rootfs}), so that each release would contain the ones before it; name another directory`,
+      );
+    }
+  }
   const warn = (path: ValuePath, code: ErrorCode, message: string): void => {
     const { line, column } = document.positionOf(path);
     const diagnostic: Diagnostic = {

@@ -36,7 +36,7 @@ export async function buildApps(
     const app = await buildApp(
       { name, compose, version, ...(goName === undefined ? {} : { architecture: goName }) },
       join(output, 'apps'),
-      { events, registry, env: process.env },
+      { events, registry, env: process.env, keepOut: [config.signing.keys, output] },
     );
     apps.push(toManifest(app));
   }

@@ -271,6 +271,23 @@ describe('hostile and mistaken folders', () => {
     }
   });
 
+  test('signing keys and releases never get into an app whose folder is that of the whole project', async () => {
+    const keepOut = [join(folder, 'keys'), join(folder, 'out/release'), join(work, 'elsewhere')];
+    await put('keys/root.key', 'secret');
+    await expect(build({}, { keepOut })).rejects.toThrow(`${join(folder, 'keys')} cannot go into the app`);
+    // Named by a rule they stay out, and an exception does not bring them back.
+    await put('.composeappignores', 'keys\n!keys/*.key\n');
+    await expect(build({}, { keepOut })).rejects.toThrow(code('input/bad-app-file'));
+    await put('.composeappignores', 'keys\n');
+    const { stdout } = await execa('tar', ['-tzf', archiveOf(await build({}, { keepOut }))]);
+    expect(stdout).not.toContain('keys');
+    await put('out/release/tuf/timestamp.json', '{}');
+    await expect(build({}, { keepOut })).rejects.toThrow(code('input/bad-app-file'));
+    // The keys may lie above the app.
+    await rm(join(folder, 'out'), { recursive: true });
+    await build({}, { keepOut: [work] });
+  });
+
   test('a link to a directory is a link, not a copy of what lies behind it', async () => {
     await symlink('conf', join(folder, 'alias'));
     const { stdout } = await execa('tar', ['-tzf', archiveOf(await build())]);

@@ -305,6 +305,15 @@ kargs: [quiet]
     expect(faultsOf(`${MINIMAL}signing: { keys: ./release/keys }\n`)).toHaveLength(1);
     expect(faultsOf(`${MINIMAL}signing: { keys: ./release }\n`)).toHaveLength(1);
     expect(faultsOf(`${MINIMAL}signing: { keys: ./release-keys }\n`)).toEqual([]);
+    const rootfs = (path: string): string[] =>
+      faultsOf(`product: gateway\nmachine: board\nsource: { rootfs: ${path} }\n`);
+    expect(rootfs('.')).toEqual([
+      expect.stringMatching(/signing\.keys: the keys .* would be installed on every device/),
+      expect.stringContaining('each release would contain the ones before it'),
+    ]);
+    expect(rootfs('..')).toHaveLength(2);
+    expect(rootfs('./rootfs')).toEqual([]);
+    expect(rootfs('./rootfs.tar')).toEqual([]);
   });
 
   it('refuse what libostree, U-Boot or TUF would not take', () => {
