@@ -1,6 +1,6 @@
 /** Files that appear whole or not at all. */
 import { randomBytes } from 'node:crypto';
-import { mkdir, open, readFile, readdir, rename, rm, unlink } from 'node:fs/promises';
+import { mkdir, open, readFile, readdir, rename, rm, stat, unlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { systemErrorCode } from '../core/errors.ts';
 
@@ -10,6 +10,34 @@ const TEMPORARY_PREFIX = '.tw-tmp-';
 /** A sibling of `path` with a random name; random because process ids repeat across containers sharing a volume. */
 export function temporaryName(path: string): string {
   return join(dirname(path), `${TEMPORARY_PREFIX}${randomBytes(8).toString('hex')}-${basename(path)}`);
+}
+
+/**
+ * Makes a directory and its missing parents. Node's own recursive mkdir tries forever where a parent is there and
+ * refuses names with ENOENT, as /proc does.
+ */
+export async function makeDirectories(path: string): Promise<void> {
+  try {
+    await mkdir(path);
+    return;
+  } catch (error) {
+    if (await isDirectory(path)) return;
+    if (systemErrorCode(error) !== 'ENOENT' || dirname(path) === path) throw error;
+  }
+  await makeDirectories(dirname(path));
+  try {
+    await mkdir(path);
+  } catch (error) {
+    if (!(await isDirectory(path))) throw error;
+  }
+}
+
+async function isDirectory(path: string): Promise<boolean> {
+  try {
+    return (await stat(path)).isDirectory();
+  } catch {
+    return false;
+  }
 }
 
 /** Makes the names in a directory durable. */
@@ -31,7 +59,7 @@ export async function writeFileAtomic(
   content: Uint8Array | string,
   options: { mode?: number } = {},
 ): Promise<void> {
-  await mkdir(dirname(path), { recursive: true });
+  await makeDirectories(dirname(path));
   const temporary = temporaryName(path);
   try {
     const handle = await open(temporary, 'wx', options.mode ?? 0o644);

@@ -3,10 +3,11 @@
  * sees it can read it, and a holder that died on this machine is recognised and replaced.
  */
 import { randomBytes } from 'node:crypto';
-import { link, mkdir, readFile, rename, rm, unlink, writeFile } from 'node:fs/promises';
+import { link, readFile, rename, rm, unlink, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { dirname } from 'node:path';
 import { TreewrightError, systemErrorCode } from '../core/errors.ts';
+import { makeDirectories } from './files.ts';
 
 /** Who holds a lock. */
 export interface LockHolder {
@@ -46,7 +47,7 @@ async function processIdentity(pid: number): Promise<string | undefined> {
 
 /** Takes the lock file at `path`, or throws `input/locked` naming the holder when `wait` has passed. */
 export async function acquireLock(path: string, options: LockOptions): Promise<Lock> {
-  await mkdir(dirname(path), { recursive: true });
+  await makeDirectories(dirname(path));
   const mine = JSON.stringify({
     pid: process.pid,
     host: hostname(),

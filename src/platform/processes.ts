@@ -20,9 +20,15 @@ function toolError(program: string, args: readonly string[], error: unknown): Tr
       { cause: error, data: { program } },
     );
   }
+  const printed = typeof error === 'object' && error !== null && 'stderr' in error ? error.stderr : undefined;
+  const text = printed instanceof Uint8Array ? Buffer.from(printed).toString() : printed;
   const stderr =
-    typeof error === 'object' && error !== null && 'stderr' in error && typeof error.stderr === 'string'
-      ? error.stderr.trim().split('\n').slice(-3).join('; ')
+    typeof text === 'string'
+      ? text
+          .trim()
+          .split(/\s*\n\s*/)
+          .slice(0, 3)
+          .join('; ')
       : '';
   return new TreewrightError(
     'tool/failed',

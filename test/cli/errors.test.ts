@@ -42,6 +42,12 @@ describe('describeFailure', () => {
     });
     const full = Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' });
     expect(describeFailure(full)).toMatchObject({ code: 'input/no-space', exitCode: 4 });
+    // A file where a directory is to be made, such as `release --output README.md`.
+    const there = Object.assign(new Error('EEXIST: file already exists, mkdir'), {
+      code: 'EEXIST',
+      path: 'x',
+    });
+    expect(describeFailure(there)).toMatchObject({ code: 'input/exists', exitCode: 4 });
     const refused = Object.assign(new Error('connect'), { code: 'ECONNREFUSED' });
     expect(describeFailure(refused)).toMatchObject({ code: 'network/unreachable', exitCode: 7 });
   });

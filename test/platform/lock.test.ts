@@ -27,6 +27,18 @@ test('a second holder is told who has the lock, and gets it after the release', 
   expect(await readdir(scratch)).toEqual([]);
 });
 
+test('a place where nothing can be made is refused, not tried forever', async () => {
+  // Node's recursive mkdir never comes back from this one.
+  await expect(acquireLock('/proc/nowhere/x/one.lock', { wait: 0 })).rejects.toMatchObject({
+    code: 'ENOENT',
+  });
+  await writeFile(join(scratch, 'file'), '');
+  await expect(acquireLock(join(scratch, 'file/x.lock'), { wait: 0 })).rejects.toMatchObject({
+    code: 'EEXIST',
+  });
+  await rm(join(scratch, 'file'));
+});
+
 test('the lock of a process that died is taken over', async () => {
   const path = join(scratch, 'dead.lock');
   const child = execa('sleep', ['60']);
