@@ -1,8 +1,8 @@
 /** Making and opening an archive repository. */
-import { mkdir, open, readFile } from 'node:fs/promises';
+import { mkdir, open, readFile, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { TreewrightError, systemErrorCode } from '../core/errors.ts';
-import { writeFileAtomic } from '../platform/files.ts';
+import { makeDirectories, writeFileAtomic } from '../platform/files.ts';
 
 /**
  * What `ostree init --mode=archive` writes (`archive-z2` is the name all versions of libostree read), and that
@@ -22,6 +22,8 @@ export async function ensureRepository(path: string): Promise<void> {
     if (systemErrorCode(error) !== 'ENOENT') throw error;
   }
   if (text === undefined) {
+    await makeDirectories(path);
+    await requireNothingElse(path);
     for (const directory of DIRECTORIES) await mkdir(join(path, directory), { recursive: true });
     // The config comes last: a directory without it is not a repository yet, and the next run makes it one.
     await writeFileAtomic(config, CONFIG);
@@ -36,6 +38,27 @@ export async function ensureRepository(path: string): Promise<void> {
     );
   }
   for (const directory of DIRECTORIES) await mkdir(join(path, directory), { recursive: true });
+}
+
+/**
+ * A run that was killed may have left a part of a repository behind. Anything else means a mistyped name: objects
+ * would be strewn into somebody's home, or into the very root filesystem that is to be committed.
+ */
+async function requireNothingElse(path: string): Promise<void> {
+  const ours = new Set(DIRECTORIES.map((directory) => directory.split('/')[0]));
+  const other = (await readdir(path)).find(
+    (name) =>
+      !ours.has(name) &&
+      !name.startsWith('.') &&
+      !name.startsWith('treewright.lock') &&
+      name !== 'lost+found',
+  );
+  if (other === undefined) return;
+  throw new TreewrightError(
+    'input/not-a-repository',
+    `${path} holds other things (such as ${JSON.stringify(other)}) and is not an OSTree repository; name an empty or a new directory`,
+    { data: { path } },
+  );
 }
 
 /** False when the repository's config says `fsync=false`, as for libostree: for scratch repositories. */

@@ -277,3 +277,17 @@ describeReference('real ostree', ['ostree', 'trixie:ostree'], () => {
     expect(await readRef(openStore(repo), 'a/other')).toBe(commit);
   });
 });
+
+test('a directory that holds other things is not made a repository', async () => {
+  const home = join(scratch, 'home');
+  await mkdir(join(home, 'usr'), { recursive: true });
+  await expect(ensureRepository(home)).rejects.toMatchObject({ code: 'input/not-a-repository' });
+  expect(await readdir(home)).toEqual(['usr']);
+  await rm(join(home, 'usr'), { recursive: true });
+  // What a killed run may have left is completed.
+  await mkdir(join(home, 'objects'));
+  await writeFile(join(home, '.tw-tmp-0123-config'), '');
+  await ensureRepository(home);
+  await ensureRepository(home);
+  expect(await readdir(home)).toContain('config');
+});
