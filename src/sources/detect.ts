@@ -20,15 +20,24 @@ const YOCTO_PLACES = [
 /** Errors: `input/unreadable`, `input/not-an-archive`, `input/unknown-source`, `input/several-machines`. */
 export async function detectSource(path: string): Promise<SourceSpec> {
   const full = resolve(path);
-  const about = await stat(full).catch((error: unknown) => {
+  const unreadable = (error: unknown): never => {
     throw new TreewrightError(
       'input/unreadable',
       `${path} cannot be read (${systemErrorCode(error) ?? 'unknown error'})`,
       { cause: error, data: { path } },
     );
-  });
-  if (!about.isDirectory()) return detectArchive(full);
-  const names = await list(full);
+  };
+  const about = await stat(full).catch(unreadable);
+  // Opening a FIFO waits for a writer, in a thread that no signal reaches.
+  if (!about.isDirectory() && !about.isFile()) {
+    throw new TreewrightError(
+      'input/not-an-archive',
+      `${path} is neither a file nor a directory; expected a build output, an archive or a directory`,
+      { data: { path } },
+    );
+  }
+  if (about.isFile()) return detectArchive(full);
+  const names = await readdir(full).catch(unreadable);
   if (names.includes('images') && names.includes('.config')) return { kind: 'buildroot', output: full };
   const archives = names.filter((name) => /^rootfs\.tar(\.[a-z0-9]+)?$/.test(name));
   const above = await list(dirname(full));

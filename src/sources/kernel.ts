@@ -68,7 +68,7 @@ export async function findKernel(
       'error',
       'input/several-kernels',
       `the tree has ${candidates.length} kernels (${candidates.join(', ')}), but a deployment boots the first one it ` +
-        'finds; build with one, or name it with kernelRelease',
+        'finds; build with one, or name it with kernel-release',
     );
     return { diagnostics };
   }
@@ -90,7 +90,7 @@ export async function findKernel(
       'error',
       'input/no-kernel-release',
       'the kernel release is not known: the tree has no modules, and the kernel image does not tell it ' +
-        '(compressed images do not); name it with kernelRelease, such as 6.1.0-50-arm64',
+        '(compressed images do not); name it with kernel-release, such as 6.1.0-50-arm64',
     );
     return { diagnostics };
   }
@@ -106,7 +106,7 @@ export async function findKernel(
     tell(
       'warning',
       'input/kernel-release-mismatch',
-      `kernelRelease is ${boot.kernelRelease}, but the tree has modules for ${modules.join(', ')} only`,
+      `kernel-release is ${boot.kernelRelease}, but the tree has modules for ${modules.join(', ')} only`,
     );
   }
 
@@ -133,7 +133,7 @@ export async function findKernel(
       'warning',
       'input/many-device-trees',
       `${deviceTrees.size} device trees (${Math.ceil(bytes / 1024)} KiB) will be copied to /boot for each deployment; ` +
-        'name those that the product needs with deviceTrees',
+        'name those that the product needs with device-trees',
     );
   }
   const imageName = boot.kernelName ?? (boot.kernel === undefined ? inside?.name : baseName(boot.kernel));

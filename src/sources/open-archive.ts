@@ -1,4 +1,5 @@
 /** A tar archive's bytes, whatever it is compressed with; the magic bytes decide, not the name. */
+import { constants } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import { open } from 'node:fs/promises';
 import { Readable } from 'node:stream';
@@ -84,9 +85,20 @@ export async function openArchive(path: string): Promise<OpenArchive> {
   let handle: FileHandle;
   let size: number;
   try {
-    handle = await open(path, 'r');
-    size = (await handle.stat()).size;
+    // Without O_NONBLOCK a FIFO would wait here for a writer.
+    handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    const about = await handle.stat();
+    if (!about.isFile()) {
+      await handle.close();
+      throw new TreewrightError(
+        'input/not-an-archive',
+        `${path} is not a file; expected a tar archive, plain or compressed`,
+        { data: { path } },
+      );
+    }
+    size = about.size;
   } catch (error) {
+    if (isTreewrightError(error)) throw error;
     throw new TreewrightError(
       'input/unreadable',
       `${path} cannot be read (${systemErrorCode(error) ?? 'unknown error'})`,

@@ -1,5 +1,6 @@
 /** A root filesystem from a tar stream. */
 import type { Diagnostic } from '../core/diagnostics.ts';
+import { TreewrightError, isTreewrightError } from '../core/errors.ts';
 import { splitArchivePath } from '../core/path.ts';
 import type { LayoutName } from '../tree/layout.ts';
 import type { ContentSink, FileTree, RegularFile, Stat } from '../tree/types.ts';
@@ -39,6 +40,24 @@ export function isVolatile(layout: LayoutName, parts: readonly string[]): boolea
 
 /** Stores every regular file in `sink` as it comes and returns the tree of names. */
 export async function readTar(
+  input: AsyncIterable<Uint8Array>,
+  sink: ContentSink,
+  options: ReadTarOptions,
+): Promise<RawTree> {
+  try {
+    return await readEntries(input, sink, options);
+  } catch (error) {
+    // What finds fault with a single name does not know where that came from.
+    if (!isTreewrightError(error) || !/^input\/bad-(path|archive)$/.test(error.code)) throw error;
+    if (error.message.includes(options.label)) throw error;
+    throw new TreewrightError(error.code, `${options.label}: ${error.message}`, {
+      cause: error,
+      data: { ...error.data, archive: options.label },
+    });
+  }
+}
+
+async function readEntries(
   input: AsyncIterable<Uint8Array>,
   sink: ContentSink,
   options: ReadTarOptions,

@@ -52,6 +52,8 @@ const MAX_ID = 0xfffffffe;
 
 interface RawHeader {
   readonly flag: string;
+  /** The size field of the entry's own header; a pax record may override it. */
+  readonly size: number;
   readonly pax: PaxRecords;
 }
 
@@ -111,7 +113,11 @@ export async function* tarEntries(input: AsyncIterable<Uint8Array>, label: strin
       at += paddedSize(size);
     }
     const own = window.read(dataStart - TAR_BLOCK, dataStart);
-    return { flag: tarTypeFlag(own), pax: global.size === 0 ? pax : new Map([...global, ...pax]) };
+    return {
+      flag: tarTypeFlag(own),
+      size: tarSize(own),
+      pax: global.size === 0 ? pax : new Map([...global, ...pax]),
+    };
   };
 
   /** An entry's data; when the archive breaks off, tar-stream only says that the stream was destroyed. */
@@ -178,7 +184,7 @@ function describe(
   label: string,
 ): Omit<TarEntry, 'content'> {
   const { header } = stream;
-  const { flag, pax } = rawHeader(stream.offset + TAR_BLOCK);
+  const { flag, pax, size } = rawHeader(stream.offset + TAR_BLOCK);
   const name = text(pax, 'path', header.name, label, 'a name');
   const problem = (reason: string): TreewrightError =>
     new TreewrightError('input/bad-archive', `${label}: ${JSON.stringify(name)} ${reason}`, {
@@ -195,6 +201,10 @@ function describe(
       `has the entry type ${JSON.stringify(flag)}, which does not describe a file of a root filesystem`,
     );
   }
+  // tar-stream passes negative numbers of base-256 fields on, and takes -1 for 0.
+  const sizes = pax.has('size') ? [header.size] : [header.size, size];
+  const strange = sizes.find((value) => !(Number.isSafeInteger(value) && value >= 0));
+  if (strange !== undefined) throw problem('has a size that no file can have');
   const uid = number(pax, 'uid', header.uid);
   const gid = number(pax, 'gid', header.gid);
   if (uid === undefined || gid === undefined) throw problem('has no valid owner');

@@ -277,7 +277,25 @@ describe('what is refused', () => {
     ['..', '../etc/passwd'],
     ['.. inside', 'usr/../../etc/passwd'],
   ])('names with %s', async (_, name) => {
-    await refused(raw({ name }), 'input/bad-path', /directory reference/);
+    await refused(raw({ name }), 'input/bad-path', /^test\.tar: .*directory reference/);
+  });
+
+  test('a size below zero, which base-256 fields can hold, and one no archive can have', async () => {
+    for (const field of [
+      [255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255],
+      [0x80, 0, 0, 0, 0x7f, 255, 255, 255, 255, 255, 255, 255],
+    ]) {
+      const block = rawMember({ name: 'usr/x' });
+      block.set(field, 124);
+      block.fill(0x20, 148, 156);
+      const sum = block.reduce((total, byte) => total + byte, 0);
+      block.set(utf8(sum.toString(8).padStart(7, '0')), 148);
+      await refused(
+        concatBytes([block, END_OF_ARCHIVE]),
+        'input/bad-archive',
+        /"usr\/x" has a size that no file can have/,
+      );
+    }
   });
 
   test('absolute names are taken relative to the root, with a note', async () => {

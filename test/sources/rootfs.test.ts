@@ -61,6 +61,11 @@ describe('compression', () => {
         code: 'input/bad-archive',
         message: expect.stringContaining(at('cut')) as string,
       });
+      // What the program has to say about it, not only that it failed.
+      if (program === 'gzip') continue;
+      await expect(read({ kind: 'rootfs', rootfs: at('cut') })).rejects.toMatchObject({
+        message: expect.stringMatching(/failed: .*(end|truncated|incomplete|premature)/i) as string,
+      });
     }
   });
 
@@ -77,6 +82,13 @@ describe('compression', () => {
       message: expect.stringContaining('ext2/3/4') as string,
     });
     await expect(detectSource(at('x.txt'))).rejects.toMatchObject({ code: 'input/not-an-archive' });
+    // A FIFO without a writer, which used to hang where no signal reaches.
+    await execa('mkfifo', [at('pipe')]);
+    await expect(detectSource(at('pipe'))).rejects.toMatchObject({ code: 'input/not-an-archive' });
+    await expect(read({ kind: 'rootfs', rootfs: at('pipe') })).rejects.toMatchObject({
+      code: 'input/not-an-archive',
+    });
+    await expect(detectSource('/dev/null')).rejects.toMatchObject({ code: 'input/not-an-archive' });
     await expect(detectSource(at('nowhere'))).rejects.toMatchObject({ code: 'input/unreadable' });
     await expect(detectSource(dir)).rejects.toMatchObject({ code: 'input/unknown-source' });
   });
