@@ -82,6 +82,7 @@ export async function runProgram(terminal: Terminal, argv: readonly string[]): P
   let exitCode = 0;
   const program = newProgram(terminal);
   const wanted = wantedCommand(argv);
+  const known = wanted === undefined || wanted === 'help' || COMMANDS.some(({ name }) => name === wanted);
   for (const { name, summary, load } of COMMANDS) {
     const command = quietly(program.command(name).summary(summary).description(sentence(summary)), terminal);
     addCommonOptions(command);
@@ -91,7 +92,8 @@ export async function runProgram(terminal: Terminal, argv: readonly string[]): P
     });
   }
   try {
-    await program.parseAsync(argv, { from: 'user' });
+    // Asked for the help of what does not exist, commander would show the general help and call that success.
+    await parse(program, known ? argv : [wanted]);
     return exitCode;
   } catch (error) {
     if (!(error instanceof CommanderError)) return writeFailure(terminal, commonFrom(argv), error);
@@ -99,6 +101,23 @@ export async function runProgram(terminal: Terminal, argv: readonly string[]): P
     if (error.exitCode === 0) return 0;
     if (error.code === 'commander.help') return 2;
     return writeFailure(terminal, commonFrom(argv), usageError(error, argv));
+  }
+}
+
+/** A mistyped `--repo` is told as that, and not as a missing one, which is what commander looks at first. */
+async function parse(program: Command, argv: readonly string[]): Promise<void> {
+  try {
+    await program.parseAsync(argv, { from: 'user' });
+  } catch (error) {
+    if (!(error instanceof CommanderError) || error.code !== 'commander.missingMandatoryOptionValue')
+      throw error;
+    for (const command of program.commands) {
+      for (const option of command.options) option.makeOptionMandatory(false);
+      command.action(() => {
+        throw error;
+      });
+    }
+    await program.parseAsync(argv, { from: 'user' });
   }
 }
 

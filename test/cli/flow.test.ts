@@ -79,6 +79,14 @@ describe('inspect', () => {
     });
   });
 
+  it('with --quiet still says what is wrong', async () => {
+    const { exitCode, stdout, stderr } = await treewright('inspect', 'broken.tar', '--quiet');
+    expect(exitCode).toBe(4);
+    expect(stdout).toBe('archive');
+    expect(stderr.match(/\[input\/no-kernel\]/g)).toHaveLength(1);
+    expect((await treewright('inspect', 'v1.tar', '--quiet')).stderr).toContain('[input/no-prepare-root]');
+  });
+
   it('exits 4 when a deployment would fail', async () => {
     const { exitCode, stdout } = await treewright('inspect', 'broken.tar', '--json');
     expect(exitCode).toBe(4);

@@ -34,7 +34,12 @@ Exit code 4 when a deployment of this tree would fail; warnings alone give 0, or
               if (event.type !== 'diagnostic') events(event);
             },
           });
-          report.problems.forEach(remember);
+          // With --quiet they are all there is to say.
+          const alone = options.quiet === true && options.json !== true;
+          for (const problem of report.problems) {
+            if (alone) events({ type: 'diagnostic', diagnostic: problem });
+            else remember(problem);
+          }
           const broken = report.problems.some(({ severity }) => severity === 'error');
           return {
             report,
