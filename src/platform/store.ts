@@ -25,7 +25,7 @@ const HTTP_ATTEMPTS = 3;
 function tooLarge(location: string, path: string, limit: number): TreewrightError {
   return new TreewrightError(
     'input/too-large',
-    `${join(location, path)} is larger than the ${limit} bytes allowed`,
+    `${location}/${path} is larger than the ${limit} bytes allowed`,
     {
       data: { path, limit },
     },

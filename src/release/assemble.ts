@@ -9,7 +9,7 @@ import type { ReleaseReport } from './publish-content.ts';
 import { publishContent } from './publish-content.ts';
 import { withSession } from './session.ts';
 import { storeSource } from './store-source.ts';
-import { chooseVersion } from './version.ts';
+import { checkGivenVersion, chooseVersion } from './version.ts';
 
 export interface AssembleOptions {
   readonly config: Config;
@@ -24,6 +24,7 @@ export interface AssembleOptions {
 }
 
 export async function assembleRelease(options: AssembleOptions): Promise<ReleaseReport> {
+  checkGivenVersion(options.version);
   return withSession(options, (session) =>
     publishContent(session, async (transaction): Promise<ReleaseContent> => {
       const { config, events } = session;

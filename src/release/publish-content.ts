@@ -60,6 +60,7 @@ export async function publishContent(
   const parent = lastOnBranch(session);
   try {
     content = await provide(transaction);
+    await warnOfNewKeys(session, parent);
     session.checkpoint();
     const published = session.releases.find(({ version }) => version === content.version);
     if (published !== undefined) {
@@ -117,6 +118,25 @@ export async function publishContent(
 
 function seconds(session: ReleaseSession): number {
   return commitTimestamp(undefined, process.env, session.now);
+}
+
+/** Devices hold the public keys they were made with: a commit that none of those has signed stops their updates. */
+async function warnOfNewKeys(session: ReleaseSession, parent: ReleaseEntry | undefined): Promise<void> {
+  if (parent === undefined) return;
+  const { ostree } = await readManifest(openStore(session.output), session.targets, parent);
+  const ours = (session.signers.ostree ?? []).map((signer) => Buffer.from(signer.public).toString('base64'));
+  if (ours.some((key) => ostree.publicKeys.includes(key))) return;
+  session.events({
+    type: 'diagnostic',
+    diagnostic: {
+      severity: 'warning',
+      code: 'trust/new-ostree-key',
+      message:
+        `none of the keys that signed the commit of ${parent.version} (${ostree.publicKeys.join(', ')}) is at hand: ` +
+        'devices that know only those will refuse this release. Keep the old key beside the new one, as ' +
+        'ostree.old.key, until every device has the new one',
+    },
+  });
 }
 
 function lastOnBranch(session: ReleaseSession): ReleaseEntry | undefined {
@@ -193,6 +213,20 @@ async function republish(
     );
   }
   const manifest = await readManifest(openStore(session.output), session.targets, published);
+  const newest = session.releases.filter(({ branch }) => branch === published.branch).at(-1);
+  if (newest !== undefined && newest.version !== version) {
+    session.events({
+      type: 'diagnostic',
+      diagnostic: {
+        severity: 'warning',
+        code: 'input/not-newest',
+        message:
+          `version ${version} is published already, and ${newest.version} came after it: devices stay with ` +
+          `${newest.version}. Give this build a new version, or go back with \`treewright rollback ${version}\``,
+      },
+    });
+    session.checkpoint();
+  }
   await publishMetadata(session);
   session.events({
     type: 'done',

@@ -13,7 +13,7 @@ import type { ReleaseReport } from './publish-content.ts';
 import { publishContent } from './publish-content.ts';
 import { readManifest } from './read-manifest.ts';
 import { withSession } from './session.ts';
-import { chooseVersion } from './version.ts';
+import { checkGivenVersion, chooseVersion } from './version.ts';
 
 export interface RollbackOptions {
   readonly config: Config;
@@ -29,6 +29,7 @@ export interface RollbackOptions {
 }
 
 export async function rollbackRelease(options: RollbackOptions): Promise<ReleaseReport> {
+  checkGivenVersion(options.as);
   return withSession(options, async (session) => {
     const { releases, config, targets, repo, output } = session;
     const entry = releases.find(
@@ -53,6 +54,15 @@ export async function rollbackRelease(options: RollbackOptions): Promise<Release
       throw new TreewrightError(
         'usage/already-newest',
         `${options.to} is the newest release of ${config.ostree.branch} already: there is nothing to roll back`,
+      );
+    }
+    // Unless it is the newest: then a run that was killed right after publishing is completed.
+    if (options.as !== undefined && taken.has(options.as) && newest?.version !== options.as) {
+      throw new TreewrightError(
+        'usage/version-exists',
+        `${options.as} is a release of ${output} already, and devices do not go back to it: give the way back a ` +
+          'version of its own with --as, or leave the choice to treewright',
+        { data: { version: options.as } },
       );
     }
     const kernelRelease = metadataString(commit.metadata, 'ostree.linux');

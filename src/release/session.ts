@@ -130,6 +130,8 @@ async function readPublished(
       { data: { directory: tufDirectory, file: trustedFile } },
     );
   }
+  // Whatever is wrong with our own copy is told under its own name.
+  const root = decodeTufFile('root', bytes, trustedFile);
   if (started) return { tuf: await readTufState(store, { trustedRoot: bytes }), trustedRoot: undefined };
   events({
     type: 'diagnostic',
@@ -141,7 +143,7 @@ async function readPublished(
         'start at 1 again, which devices that have seen later ones refuse',
     },
   });
-  return { tuf: undefined, trustedRoot: decodeTufFile('root', bytes, trustedFile) };
+  return { tuf: undefined, trustedRoot: root };
 }
 
 /** One directory serves one product on one machine: versions, branch and TUF targets are all named by it. */

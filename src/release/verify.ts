@@ -1,10 +1,11 @@
 /** `treewright verify`: everything a release directory claims, from disk or a web server, believing nothing. */
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import type { Checksum } from '../core/checksum.ts';
 import type { Diagnostic } from '../core/diagnostics.ts';
-import { TreewrightError } from '../core/errors.ts';
+import { TreewrightError, systemErrorCode } from '../core/errors.ts';
 import type { EventSink } from '../core/events.ts';
 import { MAX_SUMMARY_SIZE, decodeSummary } from '../formats/ostree-summary.ts';
+import { decodeTufFile } from '../formats/tuf.ts';
 import type { ByteStore } from '../platform/store.ts';
 import { openStore, subStore } from '../platform/store.ts';
 import { readRef } from '../repo/read.ts';
@@ -48,6 +49,7 @@ export interface VerifyReport {
 /** Throws the first broken thing as an error of domain `trust`. */
 export async function verifyRelease(options: VerifyOptions): Promise<VerifyReport> {
   const { location, events, now } = options;
+  await checkLocation(location);
   const store = openStore(location);
   const warnings: Diagnostic[] = [];
   const warn = (diagnostic: Diagnostic): void => {
@@ -96,11 +98,40 @@ export async function verifyRelease(options: VerifyOptions): Promise<VerifyRepor
 }
 
 async function readRoot(path: string): Promise<Uint8Array> {
+  let bytes: Uint8Array;
   try {
-    return await readFile(path);
+    bytes = await readFile(path);
   } catch (error) {
-    throw new TreewrightError('input/no-root', `the trusted root ${path} cannot be read`, { cause: error });
+    throw new TreewrightError(
+      'input/no-root',
+      `the trusted root ${path} cannot be read (${systemErrorCode(error) ?? 'unknown error'})`,
+      { cause: error, data: { path } },
+    );
   }
+  // Whatever is wrong with it is told under its own name.
+  decodeTufFile('root', bytes, path);
+  return bytes;
+}
+
+/** A mistyped place is not a broken release. User and password of an address never get into a message. */
+async function checkLocation(location: string): Promise<void> {
+  const scheme = /^([a-z][a-z0-9+.-]*):\/\//i.exec(location)?.[1]?.toLowerCase();
+  if (scheme === undefined) {
+    const about = await stat(location);
+    if (about.isDirectory()) return;
+    throw new TreewrightError('input/not-a-directory', `${location} is not a release directory, but a file`, {
+      data: { path: location },
+    });
+  }
+  const refuse = (reason: string): TreewrightError =>
+    new TreewrightError('usage/bad-url', `the address ${reason}; expected a directory or https://host/path`);
+  if (scheme !== 'http' && scheme !== 'https') throw refuse(`has the scheme ${scheme}://`);
+  const url = URL.canParse(location) ? new URL(location) : undefined;
+  if (url === undefined) throw refuse('is not a valid URL');
+  if (url.username !== '' || url.password !== '') {
+    throw refuse(`of ${url.host} holds a user name or password, which are not sent`);
+  }
+  if (url.search !== '' || url.hash !== '') throw refuse(`of ${url.host} has a query or fragment`);
 }
 
 /**

@@ -208,10 +208,14 @@ async function keyFiles(dir: string, role: KeyRole, kind: 'key' | 'pub'): Promis
 
 async function readKeyFile(path: string): Promise<{ text: string; mode: number }> {
   const handle = await open(path, 'r').catch((error: unknown) => {
-    throw new TreewrightError('trust/key-unreadable', `the key file ${path} cannot be opened`, {
-      cause: error,
-      data: { path, reason: systemErrorCode(error) ?? 'unknown' },
-    });
+    throw new TreewrightError(
+      'trust/key-unreadable',
+      `the key file ${path} cannot be opened (${systemErrorCode(error) ?? 'unknown error'})`,
+      {
+        cause: error,
+        data: { path, reason: systemErrorCode(error) ?? 'unknown' },
+      },
+    );
   });
   try {
     const { mode, size } = await handle.stat();

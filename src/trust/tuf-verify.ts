@@ -115,7 +115,9 @@ async function read(store: MetadataStore, file: string, limit: number): Promise<
 }
 
 function missing(store: MetadataStore, file: string): never {
-  throw new TreewrightError('trust/missing-metadata', `${store.location} has no ${file}`, { data: { file } });
+  throw new TreewrightError('trust/missing-metadata', `${store.location} has no ${file}`, {
+    data: { file, hint: 'a release directory is the one that holds tuf/ and ostree/' },
+  });
 }
 
 /** Section 5.3: the trusted root and every later version in turn, each signed by the one before and by itself. */

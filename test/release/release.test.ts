@@ -13,6 +13,7 @@ import type { ReleaseReport } from '../../src/release/publish-content.ts';
 import { rollbackRelease } from '../../src/release/rollback.ts';
 import { verifyRelease } from '../../src/release/verify.ts';
 import { readCommit } from '../../src/repo/read.ts';
+import { generateKeys } from '../../src/trust/keys.ts';
 import type { TestProject } from '../support/release.ts';
 import { makeProject, makeRelease, prepareRelease } from '../support/release.ts';
 
@@ -66,6 +67,72 @@ describe('three releases and a way back', () => {
       assembleRelease({ config: await loadConfig(other), version: '2.0', events: noEvents, now: new Date() }),
     ).rejects.toMatchObject({ code: 'input/version-exists' });
     expect((await verify(project)).releases).toHaveLength(3);
+  });
+
+  test('an older version again publishes nothing, and says so', async () => {
+    const events: Event[] = [];
+    const older = await loadConfig(await prepareRelease(project, { release: 1, programs: 4 }));
+    const again = await assembleRelease({
+      config: older,
+      version: '1.0',
+      events: (event) => events.push(event),
+      now: new Date(),
+    });
+    expect(again.unchanged).toBe(true);
+    expect(events).toContainEqual({
+      type: 'diagnostic',
+      diagnostic: expect.objectContaining({ code: 'input/not-newest', severity: 'warning' }) as unknown,
+    });
+    await expect(
+      rollbackRelease({ config: older, to: '1.0', as: '2.0', events: noEvents, now: new Date() }),
+    ).rejects.toMatchObject({ code: 'usage/version-exists' });
+    expect((await verify(project)).releases).toHaveLength(3);
+  });
+
+  test('a version that cannot be one is refused before the build is read', async () => {
+    const events: Event[] = [];
+    const now = new Date();
+    const options = { config: await loadConfig(config), events: (event: Event) => events.push(event), now };
+    const code = 'usage/bad-version';
+    await expect(assembleRelease({ ...options, version: '../x' })).rejects.toMatchObject({ code });
+    await expect(rollbackRelease({ ...options, to: '1.0', as: 'a b' })).rejects.toMatchObject({ code });
+    expect(events).toEqual([]);
+  });
+
+  test('a commit that no key of the release before has signed is warned of', async () => {
+    const copy = {
+      ...project,
+      directory: join(scratch, 'rekeyed'),
+      output: join(scratch, 'rekeyed/release'),
+    };
+    await cp(project.output, copy.output, { recursive: true });
+    const keys = join(copy.directory, 'keys');
+    await cp(project.keys, keys, { recursive: true });
+    const renew = async (): Promise<void> => {
+      for (const name of ['ostree.key', 'ostree.pub', 'trusted.ed25519']) await rm(join(keys, name));
+      await generateKeys(keys, { roles: ['ostree'] });
+    };
+    await renew();
+    const warned = async (version: string): Promise<boolean> => {
+      const events: Event[] = [];
+      const next = await prepareRelease({ ...copy, keys }, { release: 4, programs: 4 });
+      await assembleRelease({
+        config: await loadConfig(next),
+        version,
+        events: (event) => events.push(event),
+        now: new Date(),
+      });
+      return events.some(
+        (event) => event.type === 'diagnostic' && event.diagnostic.code === 'trust/new-ostree-key',
+      );
+    };
+    // Both at hand: both sign, nobody is left behind.
+    await cp(join(project.keys, 'ostree.key'), join(keys, 'ostree.old.key'));
+    expect(await warned('4.0')).toBe(false);
+    await rm(join(keys, 'ostree.old.key'));
+    expect(await warned('5.0')).toBe(false);
+    await renew();
+    expect(await warned('6.0')).toBe(true);
   });
 
   test('a clock before the last release is refused', async () => {

@@ -169,3 +169,24 @@ describe('a damaged release', () => {
     await expect(verify(project.output, { now: later })).rejects.toMatchObject({ code: 'trust/expired' });
   });
 });
+
+test('a place that is no release directory is a mistake of the caller, told without the password in it', async () => {
+  await expect(verify(join(scratch, 'nowhere'))).rejects.toMatchObject({ code: 'ENOENT' });
+  await expect(verify(join(scratch, 'shop/docker-compose.yml'))).rejects.toMatchObject({
+    code: 'input/not-a-directory',
+  });
+  for (const url of ['http://', 'http://127.0.0.1:99999/', 'ftp://host/x', 'https://host/x?y=1']) {
+    await expect(verify(url), url).rejects.toMatchObject({ code: 'usage/bad-url' });
+  }
+  const secret = verify('http://user:hunter2@127.0.0.1:9/x');
+  await expect(secret).rejects.toMatchObject({ code: 'usage/bad-url' });
+  await expect(secret).rejects.toThrow(/^(?!.*hunter2)/);
+});
+
+test('a trusted root that is no root is named', async () => {
+  const root = join(scratch, 'shop/docker-compose.yml');
+  await expect(verify(project.output, { root })).rejects.toMatchObject({
+    code: 'trust/bad-metadata',
+    message: expect.stringContaining(root) as string,
+  });
+});
