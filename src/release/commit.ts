@@ -27,6 +27,8 @@ export interface CommitOptions {
   readonly branch: string;
   /** Whatever `detectSource` knows: a Buildroot or Yocto output, an archive, a directory. */
   readonly source: string;
+  /** The image, where a Yocto deploy directory has several. */
+  readonly image?: string;
   readonly layout: LayoutName;
   /** Seconds since 1970. */
   readonly timestamp?: number;
@@ -56,7 +58,7 @@ export interface CommitReport {
 export async function commitSource(options: CommitOptions): Promise<CommitReport> {
   const { repo, branch, source, layout, events } = options;
   checkRefName(branch);
-  const spec = await specOf(source, layout);
+  const spec = await specOf(source, layout, options.image);
   await ensureRepository(repo);
   const lock = await acquireLock(join(repo, 'treewright.lock'), waitForLock(events, 'repo'));
   const pool = createWorkerPool(options.jobs);
@@ -121,9 +123,9 @@ export async function commitSource(options: CommitOptions): Promise<CommitReport
 }
 
 /** With the layout `none` any directory is a tree to commit as it is, whether or not it looks like a root filesystem. */
-async function specOf(source: string, layout: LayoutName): Promise<SourceSpec> {
+async function specOf(source: string, layout: LayoutName, image: string | undefined): Promise<SourceSpec> {
   try {
-    return await detectSource(source);
+    return await detectSource(source, image);
   } catch (error) {
     if (layout !== 'none' || !isTreewrightError(error) || error.code !== 'input/unknown-source') throw error;
     return { kind: 'rootfs', rootfs: source };

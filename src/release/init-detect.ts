@@ -6,6 +6,7 @@ import { isTreewrightError, systemErrorCode } from '../core/errors.ts';
 import { toIdentifier } from '../config/names.ts';
 import { decodeKconfig } from '../formats/kconfig.ts';
 import { detectSource } from '../sources/detect.ts';
+import { yoctoImages } from '../sources/yocto.ts';
 import type { SourceSpec } from '../sources/types.ts';
 
 /** Where builds leave their output, relative to the folder of the project; the likeliest first. */
@@ -34,7 +35,14 @@ export async function findSources(dir: string): Promise<SourceSpec[]> {
       if (spec && !found.has(sourcePath(spec))) found.set(sourcePath(spec), spec);
     }
   }
-  return [...found.values()];
+  return (await Promise.all([...found.values()].map(imagesOf))).flat();
+}
+
+/** One source an image, where a deploy directory has several: each of them has to be named. */
+export async function imagesOf(spec: SourceSpec): Promise<SourceSpec[]> {
+  if (spec.kind !== 'yocto') return [spec];
+  const images = await yoctoImages(spec.deploy);
+  return images.length < 2 ? [spec] : images.map((image) => ({ ...spec, image }));
 }
 
 async function tryDetect(path: string): Promise<SourceSpec | undefined> {

@@ -1,6 +1,6 @@
 /** `treewright init`: a configuration that fits the build output at hand, its schema, and keys. */
 import { lstat, mkdir, readdir, writeFile } from 'node:fs/promises';
-import { basename, join, resolve } from 'node:path';
+import { basename, isAbsolute, join, relative, resolve, sep } from 'node:path';
 import { configJsonSchemaText } from '../config/json-schema.ts';
 import { DEFAULT_CONFIG_FILE, parseConfig } from '../config/load.ts';
 import { IDENTIFIER, toIdentifier } from '../config/names.ts';
@@ -10,7 +10,7 @@ import { writeFileAtomic } from '../platform/files.ts';
 import { detectSource } from '../sources/detect.ts';
 import type { SourceSpec } from '../sources/types.ts';
 import { KEY_ROLES, generateKeys } from '../trust/keys.ts';
-import { findSources, machineOf, sourcePath } from './init-detect.ts';
+import { findSources, imagesOf, machineOf, sourcePath } from './init-detect.ts';
 import { SCHEMA_FILE, configTemplate } from './init-template.ts';
 
 export interface InitOptions {
@@ -56,8 +56,24 @@ export async function initProject(options: InitOptions): Promise<InitReport> {
   if (options.force !== true) await refuseExisting(file);
 
   events({ type: 'stage', stage: 'sources', title: `Looking for a build output in ${dir}` });
-  const found = options.source === undefined ? await findSources(dir) : [await detectSource(options.source)];
+  const found =
+    options.source === undefined
+      ? await findSources(dir)
+      : await imagesOf(await detectSource(options.source));
   const [source, ...alternatives] = found;
+  if (source?.kind === 'rootfs' && isWithin(dir, source.rootfs)) throw insideRootfs(dir, source.rootfs);
+  if (source?.kind === 'yocto' && source.image !== undefined) {
+    events({
+      type: 'diagnostic',
+      diagnostic: {
+        severity: 'warning',
+        code: 'input/several-images',
+        message:
+          `${source.deploy} has several images; ${source.image} was taken, the others stand beside it as comments: ` +
+          'see that it is the one that devices run',
+      },
+    });
+  }
   const product = named('product', options.product) ?? toIdentifier(basename(dir)) ?? 'product';
   const known = named('machine', options.machine) ?? (source && (await machineOf(source)));
   const machine = known ?? 'machine';
@@ -96,6 +112,20 @@ export async function initProject(options: InitOptions): Promise<InitReport> {
   await writeFileAtomic(report.schema, configJsonSchemaText());
   await writeFileAtomic(file, text);
   return { ...report, keys };
+}
+
+/** Keys and releases in the very tree that is released would be installed on every device. */
+function insideRootfs(dir: string, rootfs: string): TreewrightError {
+  return new TreewrightError(
+    'usage/inside-rootfs',
+    `${dir} is${dir === rootfs ? '' : ' inside'} the root filesystem itself; keys and releases made here would become part of it`,
+    { data: { path: dir, hint: `run it in a folder of the project: treewright init --source ${rootfs}` } },
+  );
+}
+
+function isWithin(path: string, directory: string): boolean {
+  const way = relative(directory, path);
+  return way === '' || (way.split(sep)[0] !== '..' && !isAbsolute(way));
 }
 
 async function refuseExisting(file: string): Promise<void> {

@@ -11,6 +11,8 @@ import type { InitSystem } from '../tree/types.ts';
 
 export interface InspectOptions {
   readonly path: string;
+  /** The image, where a Yocto deploy directory has several. */
+  readonly image?: string;
   readonly events: EventSink;
 }
 
@@ -46,8 +48,8 @@ export interface InspectReport {
 }
 
 /** Reads the source once without storing anything, and arranges it as a release would. */
-export async function inspectSource({ path, events }: InspectOptions): Promise<InspectReport> {
-  const spec = await detectSource(path);
+export async function inspectSource({ path, image, events }: InspectOptions): Promise<InspectReport> {
+  const spec = await detectSource(path, image);
   events({ type: 'stage', stage: 'sources', title: 'Reading the build output' });
   const build = await readSource(spec, hashingSink(), { events, env: process.env });
   const { tree, kernel, facts } = build;

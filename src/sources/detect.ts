@@ -17,8 +17,22 @@ const YOCTO_PLACES = [
   'tmp-musl/deploy/images',
 ];
 
-/** Errors: `input/unreadable`, `input/not-an-archive`, `input/unknown-source`, `input/several-machines`. */
-export async function detectSource(path: string): Promise<SourceSpec> {
+/**
+ * Errors: `input/unreadable`, `input/not-an-archive`, `input/unknown-source`, `input/several-machines`, and
+ * `usage/no-images` for an `image` of what is no Yocto deploy directory.
+ */
+export async function detectSource(path: string, image?: string): Promise<SourceSpec> {
+  const spec = await detect(path);
+  if (image === undefined) return spec;
+  if (spec.kind === 'yocto') return { ...spec, image };
+  throw new TreewrightError(
+    'usage/no-images',
+    `${path} is no Yocto deploy directory: there are no images to choose from`,
+    { data: { path } },
+  );
+}
+
+async function detect(path: string): Promise<SourceSpec> {
   const full = resolve(path);
   const unreadable = (error: unknown): never => {
     throw new TreewrightError(

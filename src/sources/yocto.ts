@@ -132,17 +132,31 @@ async function chooseImage(
       },
     );
   }
-  // An initramfs or a debug file system beside the image is not what a release is made of.
-  const likely = identities.filter((identity) => !/initramfs|initrd|-dbg$/.test(identity));
-  const [only] = likely;
-  if (likely.length === 1 && only !== undefined) return only;
-  const [single] = identities;
-  if (identities.length === 1 && single !== undefined) return single;
+  const [only, second] = likelyImages(identities);
+  if (only !== undefined && second === undefined) return only;
   throw new TreewrightError(
     'input/several-images',
-    `${spec.deploy} has ${identities.length} images (${list}); name one of them with image`,
+    `${spec.deploy} has ${identities.length} images (${list}); name one of them with --image, ` +
+      'or with image: beside yocto: in treewright.yaml',
     { data: { images: identities } },
   );
+}
+
+/** An initramfs or a debug file system beside the image is not what a release is made of. */
+function likelyImages(identities: readonly string[]): readonly string[] {
+  const likely = identities.filter((identity) => !/initramfs|initrd|-dbg$/.test(identity));
+  return likely.length === 0 ? identities : likely;
+}
+
+/** The images that a release may be made of, by the names that `image` takes; the shortest first. */
+export async function yoctoImages(deploy: string): Promise<string[]> {
+  const identities = candidates(await readdir(deploy, { withFileTypes: true })).map(
+    ({ identity }) => identity,
+  );
+  const machine = `-${basename(deploy)}`;
+  return likelyImages([...new Set(identities)].sort(compareUtf8))
+    .map((identity) => (identity.endsWith(machine) ? identity.slice(0, -machine.length) : identity))
+    .sort((a, b) => a.length - b.length);
 }
 
 /** Without links, as after a copy by a build server: the file with the latest timestamp. */

@@ -9,6 +9,7 @@ import { parse } from 'yaml';
 import { loadConfig } from '../../src/config/load.ts';
 import { noEvents } from '../../src/core/events.ts';
 import { configTemplate, scalar } from '../../src/release/init-template.ts';
+import { yoctoInputs } from '../../src/sources/yocto.ts';
 import { initProject } from '../../src/release/init.ts';
 
 const run = promisify(execFile);
@@ -38,14 +39,11 @@ async function buildroot(at: string): Promise<void> {
   );
 }
 
-async function yocto(machine: string): Promise<void> {
+async function yocto(machine: string, image = 'core-image-minimal'): Promise<void> {
   const deploy = join(directory, 'build/tmp/deploy/images', machine);
-  await archive(join(deploy, `core-image-minimal-${machine}.rootfs.tar`));
-  await writeFile(
-    join(deploy, `core-image-minimal-${machine}.rootfs.testdata.json`),
-    `{"MACHINE":"${machine}"}`,
-  );
-  await writeFile(join(deploy, `core-image-minimal-${machine}.rootfs.manifest`), 'bc arm64 1.0\n');
+  await archive(join(deploy, `${image}-${machine}.rootfs.tar`));
+  await writeFile(join(deploy, `${image}-${machine}.rootfs.testdata.json`), `{"MACHINE":"${machine}"}`);
+  await writeFile(join(deploy, `${image}-${machine}.rootfs.manifest`), 'bc arm64 1.0\n');
 }
 
 const init = (options: Partial<Parameters<typeof initProject>[0]> = {}) =>
@@ -88,6 +86,32 @@ describe('init', () => {
     expect(await readFile(report.file, 'utf8')).toContain(
       '# also found: { yocto: ./build/tmp/deploy/images/board-b }',
     );
+  });
+
+  it('names one of several images, so that the first release needs no edit, and says so', async () => {
+    await yocto('board-a', 'product-image-dev');
+    await yocto('board-a', 'product-image');
+    await yocto('board-a', 'product-initramfs');
+    const codes: string[] = [];
+    const report = await init({
+      events: (event) => {
+        if (event.type === 'diagnostic') codes.push(event.diagnostic.code);
+      },
+    });
+    expect(codes).toEqual(['input/several-images']);
+    const config = await loadConfig(report.file);
+    expect(config.source).toMatchObject({ kind: 'yocto', image: 'product-image' });
+    expect(await readFile(report.file, 'utf8')).toContain('image: product-image-dev }');
+    if (config.source.kind !== 'yocto') throw new Error('no Yocto source');
+    expect((await yoctoInputs(config.source)).rootfs).toContain('/product-image-board-a.rootfs.tar');
+  });
+
+  it('refuses the root filesystem itself as the folder of the project: its keys would be installed', async () => {
+    for (const part of ['usr', 'etc']) await mkdir(join(directory, part));
+    await expect(init()).rejects.toMatchObject({ code: 'usage/inside-rootfs' });
+    expect((await readdir(directory)).sort()).toEqual(['etc', 'usr']);
+    const beside = join(directory, '..', 'product');
+    expect((await init({ dir: beside, source: directory })).source).toMatchObject({ kind: 'rootfs' });
   });
 
   it('takes an archive in the folder for a root filesystem, and leaves the machine to the user', async () => {

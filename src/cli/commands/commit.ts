@@ -10,6 +10,7 @@ interface CommitOptions extends CommonOptions {
   readonly repo: string;
   readonly branch: string;
   readonly source: string;
+  readonly image?: string;
   readonly layout: 'ostree' | 'meta-updater' | 'none';
   readonly timestamp?: number;
   readonly subject?: string;
@@ -26,6 +27,7 @@ export const command: CommandModule = {
       .requiredOption('--repo <dir>', 'the OSTree repository; made when it is not there', nonEmpty)
       .requiredOption('--branch <ref>', 'the branch that moves to the new commit', nonEmpty)
       .requiredOption('--source <path>', 'a build output, an archive or a directory', nonEmpty)
+      .option('--image <name>', 'the image, where a Yocto deploy directory has several', nonEmpty)
       .addOption(
         new Option('--layout <layout>', 'how the tree is arranged; none commits it as it is')
           .choices(['ostree', 'meta-updater', 'none'])
@@ -62,6 +64,7 @@ Examples:
             layout,
             events,
             checkpoint,
+            ...(options.image === undefined ? {} : { image: options.image }),
             ...(timestamp === undefined ? {} : { timestamp }),
             ...(subject === undefined ? {} : { subject }),
             ...(body === undefined ? {} : { body }),

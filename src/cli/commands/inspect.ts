@@ -11,10 +11,15 @@ import type { InspectReport } from '../../release/inspect.ts';
 /** More device trees than this are counted, not listed. */
 const MAX_LISTED = 12;
 
+interface InspectOptions extends CommonOptions {
+  readonly image?: string;
+}
+
 export const command: CommandModule = {
   configure: (command, run) => {
     command
       .argument('<path>', 'a Buildroot output, a Yocto deploy directory, an archive or a directory', nonEmpty)
+      .option('--image <name>', 'the image, where a Yocto deploy directory has several', nonEmpty)
       .addHelpText(
         'after',
         `
@@ -24,11 +29,12 @@ Examples:
 
 Exit code 4 when a deployment of this tree would fail; warnings alone give 0, or 4 with --strict.`,
       )
-      .action((path: string, options: CommonOptions) =>
+      .action((path: string, options: InspectOptions) =>
         run(options, async ({ events, remember }) => {
           const { inspectSource } = await import('../../release/inspect.ts');
           const report = await inspectSource({
             path,
+            ...(options.image === undefined ? {} : { image: options.image }),
             // The problems are the answer: they are shown with it, not twice.
             events: (event) => {
               if (event.type !== 'diagnostic') events(event);
