@@ -12,6 +12,8 @@ import { TreewrightError, systemErrorCode } from '../core/errors.ts';
 import type { ObjectStat } from '../formats/ostree-objects.ts';
 import { encodeContentHeader, encodeFilezHeader } from '../formats/ostree-objects.ts';
 import { syncDirectory } from '../platform/files.ts';
+import type { ByteStore } from '../platform/store.ts';
+import { openStore } from '../platform/store.ts';
 import { canSyncFileSystem, syncFileSystem } from '../platform/sync.ts';
 import type { WorkerPool } from '../platform/workers.ts';
 import type { ContentSink, Stat, StoredContent } from '../tree/types.ts';
@@ -46,6 +48,8 @@ export interface Transaction extends ContentSink {
   /** A symlink is a content object without content. */
   putSymlink(stat: ObjectStat, target: string): Promise<Checksum>;
   putMetadata(type: 'dirtree' | 'dirmeta' | 'commit', bytes: Uint8Array): Promise<Checksum>;
+  /** The repository with what is staged so far, for whoever makes content of content, such as an initramfs. */
+  staged(): Promise<ByteStore>;
   /** Makes everything visible; the transaction is over. */
   flush(): Promise<TransactionStats>;
   /** Drops everything that was staged. Harmless after `flush`. */
@@ -199,6 +203,12 @@ export async function beginTransaction({ repo, pool, zlibLevel }: TransactionOpt
     return { kind: 'stored', checksum, size };
   };
 
+  const settle = async (): Promise<void> => {
+    sendBatch(true);
+    while (pending.size > 0) await Promise.all(pending);
+    rethrow(failure);
+  };
+
   return {
     put: async (stat, size, content) => {
       rethrow(failure);
@@ -223,10 +233,27 @@ export async function beginTransaction({ repo, pool, zlibLevel }: TransactionOpt
       if (claim(checksum, type)) await writeStaged(checksum, type, bytes);
       return checksum;
     },
+    staged: async () => {
+      await settle();
+      const stored = openStore(repo);
+      const waiting = openStore(staging);
+      const names = new Map(
+        staged.map(({ checksum, type }) => [objectPath(checksum, type), stagedName(checksum, type)]),
+      );
+      return {
+        location: repo,
+        read: (path, limit) => {
+          const name = names.get(path);
+          return name === undefined ? stored.read(path, limit) : waiting.read(name, limit);
+        },
+        stream: (path) => {
+          const name = names.get(path);
+          return name === undefined ? stored.stream(path) : waiting.stream(name);
+        },
+      };
+    },
     flush: async () => {
-      sendBatch(true);
-      while (pending.size > 0) await Promise.all(pending);
-      rethrow(failure);
+      await settle();
       if (staged.length > 0) {
         if (durability === 'file system') await syncFileSystem(staging);
         await publish(repo, staging, staged, durability);
