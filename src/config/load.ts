@@ -1,13 +1,16 @@
 /** Reading treewright.yaml. */
 import { open } from 'node:fs/promises';
-import { resolve } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import { fromUtf8 } from '../core/bytes.ts';
 import type { DiagnosticSink } from '../core/diagnostics.ts';
 import { TreewrightError, isTreewrightError, systemErrorCode } from '../core/errors.ts';
 import { checkDocument } from './check.ts';
-import type { Fault } from './document.ts';
+import type { BoardConfig } from './board.ts';
+import { loadBoard } from './board.ts';
+import type { Fault, YamlDocument } from './document.ts';
 import { readYaml } from './document.ts';
 import { resolveConfig } from './resolve.ts';
+import type { RawConfig } from './schema.ts';
 import type { Config } from './types.ts';
 
 /** The file that commands look for when none is named. */
@@ -31,11 +34,11 @@ export async function loadConfig(
 }
 
 /** Validates the text of a configuration; `file` is where it stands, for its relative paths and for messages. */
-export function parseConfig(
+export async function parseConfig(
   text: string,
   file: string,
   onDiagnostic: DiagnosticSink = () => undefined,
-): Config {
+): Promise<Config> {
   const document = readYaml(text);
   if (document.value === undefined && document.faults.length === 0) {
     throw invalid(file, [
@@ -46,9 +49,35 @@ export function parseConfig(
   const checked =
     document.value === undefined ? { ok: false as const, faults: document.faults } : checkDocument(document);
   if (!checked.ok) throw invalid(file, checked.faults);
-  const { config, faults } = resolveConfig(checked.config, document, resolve(file), file, onDiagnostic);
+  const board = await boardOf(checked.config, document, file);
+  const { config, faults } = resolveConfig(
+    checked.config,
+    document,
+    resolve(file),
+    file,
+    board,
+    onDiagnostic,
+  );
   if (faults.length > 0) throw invalid(file, faults);
   return config;
+}
+
+/** A board that does not exist is a fault of the line that names it. */
+async function boardOf(
+  { boot }: RawConfig,
+  document: YamlDocument,
+  file: string,
+): Promise<BoardConfig | undefined> {
+  if (boot.board === undefined) return undefined;
+  try {
+    return await loadBoard(boot.board, dirname(resolve(file)));
+  } catch (error) {
+    if (!isTreewrightError(error) || error.code !== 'config/no-board') throw error;
+    const path = ['boot', 'board'];
+    throw invalid(file, [
+      { ...document.positionOf(path), path: 'boot.board', message: `boot.board: ${error.message}` },
+    ]);
+  }
 }
 
 async function readText(file: string): Promise<string> {

@@ -6,8 +6,18 @@ import type { Fault, ValuePath, YamlDocument } from './document.ts';
 import { formatPath } from './document.ts';
 import { parseDuration } from './durations.ts';
 import { APP_NAME, toIdentifier } from './names.ts';
+import type { BoardConfig } from './board.ts';
 import type { RawConfig } from './schema.ts';
-import type { AppConfig, Config, ExpiryConfig, SourceConfig } from './types.ts';
+import { parseSize } from './sizes.ts';
+import type {
+  AppConfig,
+  BootConfig,
+  Config,
+  DeviceConfig,
+  ExpiryConfig,
+  ImageConfig,
+  SourceConfig,
+} from './types.ts';
 
 export interface Resolved {
   readonly config: Config;
@@ -20,6 +30,7 @@ export function resolveConfig(
   document: YamlDocument,
   file: string,
   shown: string,
+  board: BoardConfig | undefined,
   onDiagnostic: DiagnosticSink,
 ): Resolved {
   const base = dirname(file);
@@ -43,7 +54,9 @@ export function resolveConfig(
       osname: raw.ostree.osname ?? raw.product,
       layout: raw.ostree.layout,
     },
-    boot: raw.boot,
+    boot: resolveBoot(raw.boot, board),
+    device: resolveDevice(raw.device),
+    image: resolveImage(raw.image),
     deltas: {
       from: raw.deltas.from,
       fromNothing: raw.deltas['from-nothing'],
@@ -85,7 +98,7 @@ export function resolveConfig(
     };
     onDiagnostic(diagnostic);
   };
-  if (faults.length === 0) warnAboutOddities(config, document, warn);
+  if (faults.length === 0) warnAboutOddities(config, raw.boot.kargs, document, warn);
   return { config, faults };
 }
 
@@ -114,6 +127,50 @@ function resolveSource(source: RawConfig['source'], base: string): SourceConfig 
     deploy: resolve(base, source.yocto),
     ...(source.image === undefined ? {} : { image: source.image }),
     ...bootFiles,
+  };
+}
+
+/** The board's arguments come first, so that the configuration's, which come last, win. */
+function resolveBoot(boot: RawConfig['boot'], board: BoardConfig | undefined): BootConfig {
+  const { loader, root, overlays, initramfs, rollback } = boot;
+  return {
+    loader,
+    ...(board === undefined ? {} : { board }),
+    kargs: [...(board?.kargs ?? []), ...(root === undefined ? [] : [`root=${root}`, 'rw']), ...boot.kargs],
+    overlays,
+    initramfs,
+    rollback: {
+      attempts: rollback.attempts,
+      profile: rollback.profile,
+      ...(rollback.counting === undefined ? {} : { counting: rollback.counting }),
+    },
+  };
+}
+
+function resolveDevice(device: RawConfig['device']): DeviceConfig {
+  const { scripts, watchdog } = device;
+  return {
+    scripts,
+    ...(watchdog === undefined
+      ? {}
+      : { watchdog: { device: watchdog, timeout: device['watchdog-timeout'] } }),
+  };
+}
+
+function resolveImage(image: RawConfig['image']): ImageConfig {
+  const { label, size, margin, remote } = image;
+  const boot = image['boot-partition'];
+  return {
+    label,
+    // The schema has accepted these sizes.
+    ...(size === undefined ? {} : { size: parseSize(size) ?? 0 }),
+    margin: margin.endsWith('%')
+      ? { ratio: Number(margin.slice(0, -1)) / 100 }
+      : { bytes: parseSize(margin) ?? 0 },
+    ...(boot === undefined ? {} : { bootPartition: parseSize(boot) ?? 0 }),
+    ...(remote === undefined ? {} : { remote }),
+    sysrootReadonly: image['sysroot-readonly'],
+    seedVar: image['seed-var'],
   };
 }
 
@@ -164,10 +221,11 @@ function isInside(path: string, directory: string): boolean {
 /** Legal, and hardly ever what was meant. */
 function warnAboutOddities(
   config: Config,
+  kargs: readonly string[],
   document: YamlDocument,
   warn: (path: ValuePath, code: ErrorCode, message: string) => void,
 ): void {
-  const { boot, deltas, signing, source } = config;
+  const { boot, deltas, image, signing, source } = config;
   const given = (...path: string[]): boolean => document.sourceOf(path) !== undefined;
   const order = ['timestamp', 'snapshot', 'targets', 'root'] as const;
   order.forEach((shorter, index) => {
@@ -191,14 +249,23 @@ function warnAboutOddities(
     for (const path of [
       ['boot', 'rollback', 'attempts'],
       ['boot', 'kargs', 0],
+      ['boot', 'board'],
+      ['boot', 'root'],
+      ['boot', 'overlays', 0],
     ]) {
       if (document.sourceOf(path) !== undefined) {
         warn(path.slice(0, 2), 'config/no-boot-loader', 'it has no effect with loader: none');
       }
     }
   }
+  if (given('device', 'watchdog-timeout') && !given('device', 'watchdog')) {
+    warn(['device', 'watchdog-timeout'], 'config/no-watchdog', 'it has no effect without watchdog:');
+  }
+  if (image.size !== undefined && given('image', 'margin')) {
+    warn(['image', 'margin'], 'config/fixed-size', 'it has no effect with size:');
+  }
   const seen = new Set<string>();
-  boot.kargs.forEach((argument, index) => {
+  kargs.forEach((argument, index) => {
     const path = ['boot', 'kargs', index];
     if (/^(ostree|init)=/.test(argument)) {
       const name = argument.slice(0, argument.indexOf('='));
@@ -207,6 +274,9 @@ function warnAboutOddities(
         'config/reserved-karg',
         `${name}= is set for each deployment by libostree; this one would contradict it`,
       );
+    }
+    if (/^root=/.test(argument) && given('boot', 'root')) {
+      warn(path, 'config/second-root', 'boot.root sets root= already, and the kernel takes the last one');
     }
     if (seen.has(argument)) warn(path, 'config/repeated-karg', `${argument} is in the list twice`);
     seen.add(argument);

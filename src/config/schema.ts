@@ -6,6 +6,7 @@
  */
 import { z } from 'zod';
 import { DURATION, parseDuration } from './durations.ts';
+import { SIZE } from './sizes.ts';
 import { APP_NAME, BRANCH, IDENTIFIER, OSNAME, VERSION, branchProblem } from './names.ts';
 
 /** A century: far beyond any sensible expiry, and safely inside the four-digit years TUF can write. */
@@ -35,6 +36,14 @@ const duration = (description: string, fallback: string) => {
     .default(fallback)
     .meta({ description, examples: ['90d', '12h', '30m'] });
 };
+
+const size = (what: string) => {
+  const expected = `${what}, such as 512MB or 4GiB`;
+  return text(SIZE, expected);
+};
+
+const flag = (fallback: boolean, description: string) =>
+  z.boolean('true or false').default(fallback).meta({ description });
 
 const identifier =
   'a name of ASCII letters, digits, ".", "_", "+" and "-" that begins with a letter or digit, at most 100 long';
@@ -134,12 +143,60 @@ const ostree = z
   .prefault({})
   .meta({ description: 'The OSTree branch and the shape of the tree.' });
 
+const initramfs = z
+  .strictObject(
+    {
+      make: z
+        .enum(['when-needed', 'always', 'never'], 'one of when-needed, always, never')
+        .default('when-needed')
+        .meta({
+          description:
+            'Whether treewright makes an initramfs from the root filesystem: when the build brings none and its ostree-prepare-root cannot start by itself, always, or never.',
+        }),
+      compression: z
+        .enum(['none', 'gzip', 'xz', 'zstd'], 'one of none, gzip, xz, zstd')
+        .default('none')
+        .meta({
+          description:
+            'Compression of the initramfs. An uncompressed one costs space in /boot and makes updates small: compressed data cannot be diffed.',
+        }),
+      modules: list(
+        text(/^[A-Za-z0-9][A-Za-z0-9_-]*$/, 'the name of a kernel module, without .ko'),
+        'kernel modules such as [sdhci_of_arasan]',
+      )
+        .default([])
+        .meta({
+          description: 'Kernel modules to load besides those that are found to be needed for the root.',
+        }),
+    },
+    'keys make, compression, modules',
+  )
+  .prefault({})
+  .meta({ description: 'The initramfs that mounts the deployment.' });
+
 const boot = z
   .strictObject(
     {
       loader: z.enum(['u-boot', 'none'], 'one of u-boot, none').default('u-boot').meta({
         description: 'The boot loader for which files are written.',
       }),
+      board: text(/^[^\0]+$/, 'the name of a board such as verdin-imx8mm, or the path of a board file')
+        .optional()
+        .meta({
+          description:
+            "The board: a preset of configs/boards, or the path of a file like those, ending in .yaml. Default: any board with U-Boot's standard boot.",
+          examples: ['raspberrypi4', './my-board.yaml'],
+        }),
+      root: text(
+        /^(?:(?:LABEL|UUID|PARTUUID|PARTLABEL)=[A-Za-z0-9_.-]+|\/dev\/[A-Za-z0-9_./-]+)$/,
+        'LABEL=, UUID=, PARTUUID= or PARTLABEL= with a name, or a device such as /dev/mmcblk0p2',
+      )
+        .optional()
+        .meta({
+          description:
+            'Where the root filesystem is; becomes the kernel arguments root=... and rw. LABEL and UUID need an initramfs.',
+          examples: ['LABEL=root', '/dev/mmcblk0p2'],
+        }),
       kargs: list(
         text(
           /^(?:[\x21\x23-\x7e]|"[\x20\x21\x23-\x7e]*")+$/,
@@ -149,22 +206,126 @@ const boot = z
       )
         .default([])
         .meta({ description: 'Kernel arguments, one an item.', examples: [['console=ttymxc0', 'quiet']] }),
+      overlays: list(
+        text(/^[A-Za-z0-9_+,.-][A-Za-z0-9_+,./-]*\.dtbo$/, 'the name of an overlay, ending in .dtbo'),
+        'device tree overlays such as [display.dtbo]',
+      )
+        .default([])
+        .meta({ description: 'Overlays that U-Boot applies, by their names among the device trees.' }),
+      initramfs,
       rollback: z
         .strictObject(
           {
             attempts: whole(1, 9).default(3).meta({
               description: 'Boots that may fail before the previous deployment is started again.',
             }),
+            profile: z
+              .enum(
+                ['ostree', 'aktualizr', 'aktualizr-lite', 'torizon'],
+                'one of ostree, aktualizr, aktualizr-lite, torizon',
+              )
+              .default('ostree')
+              .meta({
+                description:
+                  'Whose names the U-Boot variables have: those of the client that updates the device.',
+              }),
+            counting: z.enum(['script', 'u-boot', 'none'], 'one of script, u-boot, none').optional().meta({
+              description:
+                'Who counts attempts: the boot script, or U-Boot itself (CONFIG_BOOTCOUNT_LIMIT). Default: as the board says.',
+            }),
           },
-          'the key attempts',
+          'keys attempts, profile, counting',
         )
         .prefault({})
         .meta({ description: 'Automatic return to the previous deployment.' }),
     },
-    'keys loader, kargs, rollback',
+    'keys loader, board, root, kargs, overlays, initramfs, rollback',
   )
   .prefault({})
   .meta({ description: 'How the device starts the release.' });
+
+const device = z
+  .strictObject(
+    {
+      scripts: flag(
+        false,
+        'Put the update command, the mark-good step and their service files into the root filesystem, where the build has not done so.',
+      ),
+      watchdog: path('a watchdog device')
+        .optional()
+        .meta({
+          description: 'A watchdog that the device feeds once it runs.',
+          examples: ['/dev/watchdog'],
+        }),
+      'watchdog-timeout': whole(1, 3600).default(30).meta({
+        description: 'Seconds without a sign of life after which the watchdog resets the device.',
+      }),
+    },
+    'keys scripts, watchdog, watchdog-timeout',
+  )
+  .prefault({})
+  .meta({ description: 'What runs on the device besides the build.' });
+
+const image = z
+  .strictObject(
+    {
+      label: text(/^[A-Za-z0-9_.-]{1,16}$/, 'at most 16 letters, digits, "_", "." and "-"')
+        .default('root')
+        .meta({ description: 'Label of the root filesystem.' }),
+      size: size('a size')
+        .optional()
+        .meta({
+          description: 'Size of the root filesystem. Default: what the release needs and `margin`.',
+          examples: ['2GiB'],
+        }),
+      margin: text(
+        /^(?:[0-9]{1,4}%|[1-9][0-9]{0,8} ?(?:B|kB|KB|MB|GB|TB|KiB|MiB|GiB|TiB|K|M|G|T))$/,
+        'a share of the release such as 100%, or a size such as 512MB',
+      )
+        .default('100%')
+        .meta({
+          description: 'Free space for the updates to come, as a share of the release or as a size.',
+          examples: ['100%', '512MB'],
+        }),
+      'boot-partition': size('a size')
+        .optional()
+        .meta({
+          description:
+            'Size of an ext4 partition of its own for /boot. Default: /boot is a part of the root.',
+          examples: ['128MiB'],
+        }),
+      remote: z
+        .strictObject(
+          {
+            name: text(/^[A-Za-z0-9][A-Za-z0-9_-]*$/, 'a name of letters, digits, "_" and "-"')
+              .default('origin')
+              .meta({ description: 'Name of the remote on the device.' }),
+            url: text(/^(?:https?|file):\/\/\S+$/, 'a URL with http, https or file').meta({
+              description: 'Where devices find the OSTree repository: the directory `ostree` of the release.',
+              examples: ['https://updates.example/release/ostree'],
+            }),
+            verify: flag(
+              true,
+              "Have the device check signatures; its libostree needs ed25519, which Debian's has not.",
+            ),
+          },
+          'keys name, url, verify',
+        )
+        .optional()
+        .meta({ description: 'Where the device looks for updates.' }),
+      'sysroot-readonly': flag(
+        false,
+        'Mount the physical root read-only; libostree makes it writable for updates.',
+      ),
+      'seed-var': flag(
+        true,
+        'Fill /var with what the build put there, instead of leaving that to the first boot.',
+      ),
+    },
+    'keys label, size, margin, boot-partition, remote, sysroot-readonly, seed-var',
+  )
+  .prefault({})
+  .meta({ description: 'The image a new device is written with (`treewright image`).' });
 
 const deltas = z
   .strictObject(
@@ -260,6 +421,8 @@ export const configSchema = z
         }),
       ostree,
       boot,
+      device,
+      image,
       deltas,
       apps: list(app, 'apps such as [{ compose: ./apps/shop/docker-compose.yml }]')
         .max(1000, 'at most 1000 apps')

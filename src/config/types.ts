@@ -1,5 +1,7 @@
 /** What the rest of the program sees of treewright.yaml: every default filled in, every path absolute. */
 
+import type { BoardConfig } from './board.ts';
+
 /** How the root filesystem is laid out before it is committed. */
 export type LayoutName = 'ostree' | 'meta-updater' | 'none';
 
@@ -33,14 +35,56 @@ export interface OstreeConfig {
   readonly layout: LayoutName;
 }
 
+export type RollbackProfile = 'ostree' | 'aktualizr' | 'aktualizr-lite' | 'torizon';
+
 export interface BootConfig {
   readonly loader: 'u-boot' | 'none';
-  /** Kernel arguments, one an element, in their order. */
+  /** Absent: any board with U-Boot's standard boot. */
+  readonly board?: BoardConfig;
+  /** Kernel arguments of the first deployment, one an element: the board's, `root=` and the configured ones. */
   readonly kargs: readonly string[];
+  /** Overlays by their names among the device trees. */
+  readonly overlays: readonly string[];
+  readonly initramfs: InitramfsConfig;
   readonly rollback: {
     /** Boots that may fail before the boot loader returns to the previous deployment. */
     readonly attempts: number;
+    readonly profile: RollbackProfile;
+    /** Absent: as the board says. */
+    readonly counting?: 'script' | 'u-boot' | 'none';
   };
+}
+
+export interface InitramfsConfig {
+  /** `when-needed`: when the build brings none and ostree-prepare-root cannot start by itself. */
+  readonly make: 'when-needed' | 'always' | 'never';
+  readonly compression: 'none' | 'gzip' | 'xz' | 'zstd';
+  /** Kernel modules by name, besides those found to be needed. */
+  readonly modules: readonly string[];
+}
+
+export interface DeviceConfig {
+  /** Whether the update scripts are put into the tree. */
+  readonly scripts: boolean;
+  readonly watchdog?: {
+    readonly device: string;
+    /** Seconds. */
+    readonly timeout: number;
+  };
+}
+
+export interface ImageConfig {
+  /** Label of the root filesystem. */
+  readonly label: string;
+  /** Bytes of the root filesystem; absent: as much as is needed, and the margin. */
+  readonly size?: number;
+  /** Free space for updates: bytes, or a share of the content. */
+  readonly margin: { readonly bytes: number } | { readonly ratio: number };
+  /** Bytes of an ext4 partition for /boot. */
+  readonly bootPartition?: number;
+  readonly remote?: { readonly name: string; readonly url: string; readonly verify: boolean };
+  readonly sysrootReadonly: boolean;
+  readonly seedVar: boolean;
 }
 
 export interface DeltasConfig {
@@ -86,6 +130,8 @@ export interface Config {
   readonly version: { readonly kind: 'from-source' } | { readonly kind: 'literal'; readonly version: string };
   readonly ostree: OstreeConfig;
   readonly boot: BootConfig;
+  readonly device: DeviceConfig;
+  readonly image: ImageConfig;
   readonly deltas: DeltasConfig;
   readonly apps: readonly AppConfig[];
   readonly signing: SigningConfig;

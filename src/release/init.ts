@@ -94,7 +94,7 @@ export async function initProject(options: InitOptions): Promise<InitReport> {
     alternatives,
   });
   // A configuration that this very program refused would be a bad start.
-  const config = parseConfig(text, file, (diagnostic) => events({ type: 'diagnostic', diagnostic }));
+  const config = await parseConfig(text, file, (diagnostic) => events({ type: 'diagnostic', diagnostic }));
   events({
     type: 'done',
     stage: 'sources',
