@@ -46,7 +46,27 @@ const ED25519: RootRecipe = {
   finish: { version: ED25519_BUILD, run: buildWithEd25519 },
 };
 
-export const RECIPES = { bookworm: BOOKWORM, trixie: TRIXIE, ed25519: ED25519 } as const;
+/** Debian 12: what makes and judges partition tables, FAT file systems and disk images. */
+const DISK: RootRecipe = {
+  name: 'disk',
+  suite: 'bookworm',
+  packages: ['genimage', 'mtools', 'dosfstools', 'fdisk', 'gdisk', 'bmap-tools', 'python3-minimal'],
+  programs: {
+    genimage: bin('usr/bin/genimage'),
+    // Names genimage calls.
+    mkdosfs: bin('usr/sbin/mkfs.fat'),
+    mcopy: bin('usr/bin/mtools'),
+    mmd: bin('usr/bin/mtools'),
+    mdir: bin('usr/bin/mtools'),
+    mtype: bin('usr/bin/mtools'),
+    'fsck.vfat': bin('usr/sbin/fsck.fat'),
+    sfdisk: bin('usr/sbin/sfdisk'),
+    sgdisk: bin('usr/sbin/sgdisk'),
+    bmaptool: bin('usr/bin/python3.11', ['-I', '@/usr/bin/bmaptool']),
+  },
+};
+
+export const RECIPES = { bookworm: BOOKWORM, trixie: TRIXIE, ed25519: ED25519, disk: DISK } as const;
 
 /** The name of a root of reference tools. */
 export type Suite = keyof typeof RECIPES;
