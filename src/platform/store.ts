@@ -12,6 +12,8 @@ export interface ByteStore {
   readonly location: string;
   /** The whole file, or undefined when it is absent. Throws `input/too-large` beyond `limit` bytes. */
   read(path: string, limit: number): Promise<Uint8Array | undefined>;
+  /** The first bytes of the file, `length` unless it is shorter, or undefined when it is absent. */
+  head(path: string, length: number): Promise<Uint8Array | undefined>;
   /** The file in chunks, or undefined when it is absent. */
   stream(path: string): Promise<AsyncIterable<Uint8Array> | undefined>;
 }
@@ -54,6 +56,7 @@ export function subStore(store: ByteStore, prefix: string): ByteStore {
   return {
     location: `${store.location}/${prefix}`,
     read: (path, limit) => store.read(`${prefix}/${path}`, limit),
+    head: (path, length) => store.head(`${prefix}/${path}`, length),
     stream: (path) => store.stream(`${prefix}/${path}`),
   };
 }
@@ -69,6 +72,22 @@ function directoryStore(root: string): ByteStore {
           const { size } = await handle.stat();
           if (size > limit) throw tooLarge(root, path, limit);
           return await handle.readFile();
+        } finally {
+          await handle.close();
+        }
+      } catch (error) {
+        if (isAbsent(error)) return undefined;
+        throw error;
+      }
+    },
+    head: async (path, length) => {
+      checkRelative(path);
+      try {
+        const handle = await open(join(root, path), 'r');
+        try {
+          const bytes = new Uint8Array(length);
+          const { bytesRead } = await handle.read(bytes, 0, length, 0);
+          return bytes.subarray(0, bytesRead);
         } finally {
           await handle.close();
         }
@@ -161,6 +180,19 @@ function httpStore(base: string): ByteStore {
         chunks.push(chunk);
       }
       return Buffer.concat(chunks);
+    },
+    head: async (path, length) => {
+      const stream = await request(path);
+      if (stream === undefined) return undefined;
+      const chunks: Uint8Array[] = [];
+      let size = 0;
+      // Leaving the loop ends the transfer.
+      for await (const chunk of stream) {
+        chunks.push(chunk);
+        size += chunk.length;
+        if (size >= length) break;
+      }
+      return Buffer.concat(chunks).subarray(0, length);
     },
     stream: request,
   };

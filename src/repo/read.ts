@@ -117,6 +117,32 @@ export async function readContent(store: ByteStore, checksum: Checksum): Promise
   }
 }
 
+/** What most headers fit into: xattrs make them longer. */
+const USUAL_HEADER = 512;
+
+/**
+ * Owner, mode, xattrs, size and symlink target of a content object, without its content. Only reading the content
+ * verifies it (`readContent`).
+ */
+export async function readContentHeader(
+  store: ByteStore,
+  checksum: Checksum,
+): Promise<Omit<ContentObject, 'chunks'>> {
+  const path = objectPath(checksum, 'file');
+  let bytes = await store.head(path, USUAL_HEADER);
+  if (bytes === undefined) throw missing(store, checksum, 'file');
+  try {
+    if (bytes.length < FILEZ_PREFIX)
+      throw new TreewrightError('input/truncated', 'the file ends in its header');
+    const length = filezHeaderLength(bytes);
+    if (length > bytes.length) bytes = (await store.head(path, length)) ?? bytes;
+    const { stat, symlinkTarget, size } = decodeFilezHeader(bytes);
+    return { stat, symlinkTarget, size };
+  } catch (error) {
+    throw corrupt(store, checksum, 'file', error instanceof Error ? error.message : String(error), error);
+  }
+}
+
 async function readHeader(
   source: AsyncIterator<Uint8Array>,
 ): Promise<{ header: FilezHeader; rest: Uint8Array }> {

@@ -246,6 +246,10 @@ export async function beginTransaction({ repo, pool, zlibLevel }: TransactionOpt
           const name = names.get(path);
           return name === undefined ? stored.read(path, limit) : waiting.read(name, limit);
         },
+        head: (path, length) => {
+          const name = names.get(path);
+          return name === undefined ? stored.head(path, length) : waiting.head(name, length);
+        },
         stream: (path) => {
           const name = names.get(path);
           return name === undefined ? stored.stream(path) : waiting.stream(name);
