@@ -39,6 +39,10 @@ export interface FatOptions extends FatChoice {
 
 export interface FatPlan {
   readonly geometry: FatGeometry;
+  /** As it is written; empty for none. */
+  readonly label: string;
+  readonly volumeId: number;
+  readonly hiddenSectors: number;
   /** Where each file's content goes, in bytes from the start of the partition, in the order given. */
   readonly files: readonly { readonly path: string; readonly size: number; readonly offset: number }[];
   /** Everything else, zeros included, in ascending order: what is not written may hold anything. */
@@ -95,6 +99,9 @@ export function planFat(files: readonly FatFile[], options: FatOptions): FatPlan
   for (const node of walkNodes(root)) nodes.set(node.path, node);
   return {
     geometry,
+    label: options.label.toUpperCase(),
+    volumeId: volume.volumeId,
+    hiddenSectors: volume.hiddenSectors,
     files: files.map(({ path, size }) => {
       const node = nodes.get(path);
       return { path, size, offset: place(node === undefined ? undefined : runs.get(node)) };
