@@ -10,7 +10,7 @@ import type { ByteRange, ImageFile, ImageTarget } from '../../platform/image-fil
 import { imageSection, joinRanges } from '../../platform/image-file.ts';
 import { readInput } from './disk-files.ts';
 import type { FatSource } from './disk-layout.ts';
-import type { DiskPartition, DiskPlan, PlannedLoader } from './disk.ts';
+import type { DiskPartition, DiskPlan, PlannedLoader } from './disk-plan.ts';
 import { writeFat, writeSized } from './fat.ts';
 
 /** Zeros are written, and the image is read, in pieces of this size. */

@@ -5,7 +5,7 @@
 import { basename } from 'node:path';
 import { TreewrightError } from '../../core/errors.ts';
 import { MBR_TABLE_START, SECTOR_SIZE } from '../../formats/mbr.ts';
-import type { DiskPartition, DiskPlan, PlannedLoader } from './disk.ts';
+import type { DiskPartition, DiskPlan, PlannedLoader } from './disk-plan.ts';
 import { blobFileName, fatFileName, partitionFileName } from './part-files.ts';
 
 type Setting = string | readonly [key: string, value: string | number | boolean];

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { ImageTarget } from '../../platform/image-file.ts';
 import { createImageFile } from '../../platform/image-file.ts';
 import { openSource } from './disk-write.ts';
-import type { DiskPartition, DiskPlan } from './disk.ts';
+import type { DiskPartition, DiskPlan } from './disk-plan.ts';
 import { writeFat } from './fat.ts';
 
 /** genimage makes the FAT partition itself, wic gets it ready made. */

@@ -5,7 +5,7 @@
  */
 import { TreewrightError } from '../../core/errors.ts';
 import { SECTOR_SIZE } from '../../formats/mbr.ts';
-import type { DiskPartition, DiskPlan } from './disk.ts';
+import type { DiskPartition, DiskPlan } from './disk-plan.ts';
 import { blobFileName, partitionFileName } from './part-files.ts';
 
 /** wic's `--fixed-size` and rawcopy count in kibibytes. */

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { DiskLayout } from '../../../src/boot/image/disk-layout.ts';
 import { bmapOf, writeDisk } from '../../../src/boot/image/disk-write.ts';
-import type { DiskPlan } from '../../../src/boot/image/disk.ts';
+import type { DiskPlan } from '../../../src/boot/image/disk-plan.ts';
 import { planDisk } from '../../../src/boot/image/disk.ts';
 import { renderGenimage } from '../../../src/boot/image/genimage.ts';
 import { partFiles, writePartFiles } from '../../../src/boot/image/part-files.ts';
