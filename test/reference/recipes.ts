@@ -66,7 +66,26 @@ const DISK: RootRecipe = {
   },
 };
 
-export const RECIPES = { bookworm: BOOKWORM, trixie: TRIXIE, ed25519: ED25519, disk: DISK } as const;
+/** What judges ext4 file systems. */
+const EXT4: RootRecipe = {
+  name: 'ext4',
+  suite: 'bookworm',
+  packages: ['e2fsprogs'],
+  programs: {
+    e2fsck: bin('usr/sbin/e2fsck'),
+    dumpe2fs: bin('usr/sbin/dumpe2fs'),
+    debugfs: bin('usr/sbin/debugfs'),
+    resize2fs: bin('usr/sbin/resize2fs'),
+  },
+};
+
+export const RECIPES = {
+  bookworm: BOOKWORM,
+  trixie: TRIXIE,
+  ed25519: ED25519,
+  disk: DISK,
+  ext4: EXT4,
+} as const;
 
 /** The name of a root of reference tools. */
 export type Suite = keyof typeof RECIPES;
