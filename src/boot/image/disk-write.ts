@@ -9,7 +9,7 @@ import { MBR_TABLE_START, SECTOR_SIZE, encodeMbrTable, encodeProtectiveMbr } fro
 import type { ByteRange, ImageFile, ImageTarget } from '../../platform/image-file.ts';
 import { imageSection, joinRanges } from '../../platform/image-file.ts';
 import { readInput } from './disk-files.ts';
-import type { FatSource } from './disk-layout.ts';
+import type { DiskBlob, FatSource } from './disk-layout.ts';
 import type { DiskPartition, DiskPlan, PlannedLoader } from './disk-plan.ts';
 import { writeFat, writeSized } from './fat.ts';
 
@@ -108,11 +108,7 @@ async function writePartition(
         target,
       );
     case 'bytes':
-      // What an earlier installation left there, such as its environment, must go.
-      for (let at = 0; at < size; at += CHUNK)
-        await target.write(at, new Uint8Array(Math.min(CHUNK, size - at)));
-      for (const { offset, bytes } of content.blobs) await target.write(offset, bytes);
-      return;
+      return writeBlobs(content.blobs, size, target);
     case 'fat':
       return writeFat(content.plan, (index) => openSource(content.sources[index]), target);
     case 'root':
@@ -120,6 +116,16 @@ async function writePartition(
     case 'linux':
       return content.write?.(target);
   }
+}
+
+/** Blobs and zeros between them: what an earlier installation left there, such as its environment, must go. */
+export async function writeBlobs(
+  blobs: readonly DiskBlob[],
+  size: number,
+  target: ImageTarget,
+): Promise<void> {
+  for (let at = 0; at < size; at += CHUNK) await target.write(at, new Uint8Array(Math.min(CHUNK, size - at)));
+  for (const { offset, bytes } of blobs) await target.write(offset, bytes);
 }
 
 /** Content of a file of the FAT partition. */

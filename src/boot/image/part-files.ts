@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import type { ImageTarget } from '../../platform/image-file.ts';
 import { createImageFile } from '../../platform/image-file.ts';
-import { openSource } from './disk-write.ts';
+import { openSource, writeBlobs } from './disk-write.ts';
 import type { DiskPartition, DiskPlan } from './disk-plan.ts';
 import { writeFat } from './fat.ts';
 
@@ -87,7 +87,7 @@ function bytesFile(name: string, bytes: Uint8Array): PartFile {
 }
 
 async function writeContent(
-  { content }: DiskPartition,
+  { content, size }: DiskPartition,
   writeRoot: (target: ImageTarget) => Promise<void>,
   target: ImageTarget,
 ): Promise<void> {
@@ -95,8 +95,8 @@ async function writeContent(
     case 'fat':
       return writeFat(content.plan, (index) => openSource(content.sources[index]), target);
     case 'bytes':
-      for (const { offset, bytes } of content.blobs) await target.write(offset, bytes);
-      return;
+      // Zeros and all: wic stops at a file that is nothing but a hole.
+      return writeBlobs(content.blobs, size, target);
     case 'root':
       return writeRoot(target);
     case 'linux':
