@@ -9,7 +9,7 @@ export interface Remote {
   readonly publicKeys: readonly string[];
 }
 
-/** Where the keys of a remote lie when there are several: libostree takes one inline or a file of them. */
+/** The file of a remote's keys when there are several: libostree takes one inline, or a file with one a line. */
 export function keysFile({ name }: Remote): string {
   return `ostree/repo/${name}.trusted-keys.ed25519`;
 }
@@ -24,10 +24,10 @@ export function repositoryConfig(remote: Remote, readonly: boolean): string {
     const [first] = publicKeys;
     if (first !== undefined) {
       lines.push(
-        'sign-verify=ed25519',
         publicKeys.length === 1
           ? `verification-ed25519-key=${first}`
           : `verification-ed25519-file=/${keysFile(remote)}`,
+        'sign-verify=ed25519',
       );
     }
     lines.push('');
