@@ -77,7 +77,7 @@ export function encodeProtectiveMbr(diskSectors: number): Uint8Array {
     },
   ]);
   const view = new DataView(table.buffer);
-  // Sector 1 is 0/0/2; the end is given as "beyond what this can express" on any but a tiny disk.
+  // Beyond 2 TiB the specification wants all ones, which no real partition may have.
   if (diskSectors - 1 >= MAX_SECTOR - 1) view.setUint32(6 + 12, MAX_SECTOR, true);
   return table;
 }

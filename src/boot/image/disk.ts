@@ -1,13 +1,7 @@
 /** Where everything on a disk goes: partition table, boot loaders, environment, partitions. */
 import { TreewrightError } from '../../core/errors.ts';
 import { GPT_END_SECTORS, GPT_START_SECTORS } from '../../formats/gpt.ts';
-import {
-  MBR_MAX_PARTITIONS,
-  MBR_TABLE_SIZE,
-  MBR_TABLE_START,
-  SECTOR_SIZE,
-  mbrPartUuid,
-} from '../../formats/mbr.ts';
+import { MBR_TABLE_SIZE, MBR_TABLE_START, SECTOR_SIZE, mbrPartUuid } from '../../formats/mbr.ts';
 import { id32FromSeed, uuidFromSeed } from '../../formats/uuid.ts';
 import type { DiskBlob, DiskLayout } from './disk-layout.ts';
 import { loaderSize, unplaced } from './disk-partitions.ts';
@@ -17,7 +11,7 @@ import { checkRegions, roundUp } from './disk-regions.ts';
 
 /**
  * @param rootSize bytes of the root file system
- * @throws TreewrightError `config/disk-overlap`, `config/bad-disk`, `config/too-many-partitions`,
+ * @throws TreewrightError `config/disk-overlap`, `config/bad-disk`,
  *   `config/loader-too-large`, `input/no-loader`, `input/no-boot-file`, and what planFat throws
  */
 export async function planDisk(layout: DiskLayout, rootSize: number): Promise<DiskPlan> {
@@ -39,10 +33,6 @@ export async function planDisk(layout: DiskLayout, rootSize: number): Promise<Di
         : uuidFromSeed(root.seed, `partition ${number} ${rest.name}`);
     partitions.push({ ...rest, number, start, partUuid, content: await content(start, rest.size) });
   }
-  if (table === 'mbr' && partitions.length > MBR_MAX_PARTITIONS) {
-    throw badDisk('too-many-partitions', `an MBR holds ${MBR_MAX_PARTITIONS} partitions; use "table: gpt"`);
-  }
-
   const blobs = layout.blobs.filter((blob) => !taken.has(blob));
   const regions = usedRegions(loaders, blobs, partitions);
   const end = Math.max(...regions.map((region) => region.end));
