@@ -36,6 +36,15 @@ export type EnvironmentStore =
       readonly command: string;
       readonly location: EnvironmentLocation;
     }
+  /** A file that the script itself reads and writes, on a FAT partition. */
+  | {
+      readonly kind: 'fat-file';
+      /** U-Boot's interface and device:partition, such as `mmc 0:1`. */
+      readonly partition: string;
+      readonly file: string;
+      /** The file as Linux sees it; its size is that of the environment. */
+      readonly location: EnvironmentLocation;
+    }
   /** Nothing can be saved: no attempts are counted. */
   | { readonly kind: 'none' };
 
@@ -147,8 +156,15 @@ export function checkBoard(board: Board, rollback: RollbackScheme): void {
   if (rollback.counting !== 'none' && board.environment.kind === 'none') {
     bad('bad-rollback', `boot attempts cannot be counted on "${board.name}": it has nowhere to save them`);
   }
-  const { addresses, deviceTree, device, loaderDirectory, bootCommand } = board;
-  const words = [...Object.values(addresses), ...Object.values(deviceTree), device, loaderDirectory];
+  const { addresses, deviceTree, device, loaderDirectory, bootCommand, environment } = board;
+  const stored = environment.kind === 'fat-file' ? [environment.partition, environment.file] : [];
+  const words = [
+    ...stored,
+    ...Object.values(addresses),
+    ...Object.values(deviceTree),
+    device,
+    loaderDirectory,
+  ];
   const odd = words.find((word) => !/^[\w./:@+,${} -]+$/.test(word));
   if (odd !== undefined) bad('bad-board', `${JSON.stringify(odd)} is not a plain U-Boot word or variable`);
   if (bootCommand === 'zboot' && board.arch !== 'x86_64') bad('bad-board', 'zboot starts x86 kernels only');
@@ -168,6 +184,7 @@ export function environmentLocations(store: EnvironmentStore): readonly Environm
     case 'u-boot':
       return store.locations ?? [];
     case 'raw':
+    case 'fat-file':
       return [store.location];
     case 'none':
       return [];

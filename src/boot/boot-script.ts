@@ -41,13 +41,46 @@ function blocks(offset: number, size: number): string {
   return `0x${(offset / BLOCK).toString(16)} 0x${(size / BLOCK).toString(16)}`;
 }
 
-function loadCounters(board: Board): string[] {
+/** What reads the saved variables into the scratch buffer and writes them from there; U-Boot's own needs neither. */
+function storage(
+  board: Board,
+): { readonly read: string; readonly write: string; readonly size: string } | undefined {
   const { environment: store, addresses } = board;
-  if (store.kind !== 'raw') return [];
-  const { offset, size } = store.location;
   const buffer = addresses.scratch;
+  switch (store.kind) {
+    case 'raw': {
+      const { offset, size } = store.location;
+      const place = `${buffer} ${blocks(offset, size)}`;
+      return {
+        read: `${store.command} read ${place}`,
+        write: `${store.command} write ${place}`,
+        size: hex(size),
+      };
+    }
+    case 'fat-file': {
+      const size = hex(store.location.size);
+      return {
+        read: `fatload ${store.partition} ${buffer} ${store.file}`,
+        write: `fatwrite ${store.partition} ${buffer} ${store.file} ${size}`,
+        size,
+      };
+    }
+    case 'u-boot':
+    case 'none':
+      return undefined;
+  }
+}
+
+function hex(value: number): string {
+  return `0x${value.toString(16)}`;
+}
+
+function loadCounters(board: Board): string[] {
+  const stored = storage(board);
+  if (stored === undefined) return [];
+  const { scratch } = board.addresses;
   return [
-    `if ${store.command} read ${buffer} ${blocks(offset, size)} && env import -c ${buffer} 0x${size.toString(16)} ${COUNTERS}; then`,
+    `if ${stored.read} && env import -c ${scratch} ${stored.size} ${COUNTERS}; then`,
     '  echo "ostree: boot state loaded"',
     'else',
     '  echo "ostree: no saved boot state, starting from defaults"',
@@ -56,11 +89,9 @@ function loadCounters(board: Board): string[] {
 }
 
 function saveCounters(board: Board): string {
-  const { environment: store, addresses } = board;
-  if (store.kind !== 'raw') return 'saveenv';
-  const { offset, size } = store.location;
-  const buffer = addresses.scratch;
-  return `env export -c -s 0x${size.toString(16)} ${buffer} ${COUNTERS} && ${store.command} write ${buffer} ${blocks(offset, size)}`;
+  const stored = storage(board);
+  if (stored === undefined) return 'saveenv';
+  return `env export -c -s ${stored.size} ${board.addresses.scratch} ${COUNTERS} && ${stored.write}`;
 }
 
 function countAttempt(board: Board, rollback: RollbackScheme): string[] {

@@ -9,7 +9,7 @@ import { decodeOsRelease, osTitle } from '../formats/os-release.ts';
 import type { Commit } from '../formats/ostree-objects.ts';
 import type { ByteStore } from '../platform/store.ts';
 import { readCommit } from '../repo/read.ts';
-import type { Board, BoardArch, RollbackScheme } from './board.ts';
+import type { Board, BoardArch, BootCommand, RollbackScheme } from './board.ts';
 import { boardArch, bootCommandFor, checkBoard, distroBoard } from './board.ts';
 import { readCommitText } from './commit-files.ts';
 import type { Bootable, BootVersion, Deployment, Sysroot } from './deployments.ts';
@@ -47,7 +47,8 @@ export interface BootOptions {
   readonly libostree?: string;
   /** As in `uname -m`; else what commit and kernel say. Ignored with `board`. */
   readonly arch?: string;
-  readonly board?: Board;
+  /** The command that starts the kernel follows from the kernel's format where the board does not fix it. */
+  readonly board?: Omit<Board, 'bootCommand'> & { readonly bootCommand?: BootCommand };
   readonly rollback?: Partial<RollbackScheme>;
   /** Time in the header of boot.scr, seconds since 1970; the commit's when absent. */
   readonly timestamp?: number;
@@ -210,8 +211,14 @@ function chooseBoard(
   metadata: Commit['metadata'],
   options: BootOptions,
 ): { board: Board; archKnown: boolean } {
-  if (options.board !== undefined) return { board: options.board, archKnown: true };
   const format = sysroot.deployments[0]?.layout.format ?? 'unknown';
+  if (options.board !== undefined) {
+    const { bootCommand, ...board } = options.board;
+    return {
+      board: { ...board, bootCommand: bootCommand ?? bootCommandFor(format, board.arch) },
+      archKnown: true,
+    };
+  }
   const recorded = lookup(metadata, 'ostree.architecture', 's');
   const named = options.arch ?? (typeof recorded === 'string' ? recorded : undefined);
   const arch: BoardArch | undefined = boardArch(named ?? kernelArch(format) ?? '');

@@ -37,6 +37,7 @@ export async function assembleRelease(options: AssembleOptions): Promise<Release
         branch,
         transaction,
         events,
+        ...(config.boot.loader === 'none' ? {} : { additions: { initramfs: config.boot.initramfs } }),
         ...(owner === undefined ? {} : { owner }),
       });
       const { build, kernelRelease, rootTree, rootMeta } = stored;

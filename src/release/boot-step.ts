@@ -2,9 +2,9 @@
 import type { Checksum } from '../core/checksum.ts';
 import { utf8 } from '../core/bytes.ts';
 import type { BootPlan, EarlierDeployment } from '../boot/plan.ts';
-import { planBoot } from '../boot/plan.ts';
 import { renderBoot } from '../boot/render.ts';
 import { openStore } from '../platform/store.ts';
+import { planRelease } from './boot-plan.ts';
 import type { ReleaseContent } from './content.ts';
 import type { ManifestBoot } from './manifest.ts';
 import type { ReleaseFile } from './release-files.ts';
@@ -50,14 +50,7 @@ export async function bootFiles(
   if (config.boot.loader === 'none') return { files: [] };
   events({ type: 'stage', stage: 'boot', title: 'Planning the deployment' });
   const plan = (previous?: EarlierDeployment): Promise<BootPlan> =>
-    planBoot(openStore(repo), commit, {
-      osname: config.ostree.osname,
-      kargs: content.kargs,
-      rollback: { attempts: config.boot.rollback.attempts },
-      ...(content.source.libostree === undefined ? {} : { libostree: content.source.libostree }),
-      ...(content.source.architecture === undefined ? {} : { arch: content.source.architecture }),
-      ...(previous === undefined ? {} : { previous }),
-    });
+    planRelease(config, openStore(repo), commit, content, previous);
   const first = await plan();
   const update = parent === undefined ? undefined : await plan({ commit: parent });
   for (const diagnostic of first.diagnostics) events({ type: 'diagnostic', diagnostic });

@@ -1,4 +1,5 @@
 /** The way from a build output to a stored tree: read, lay out, write objects. */
+import type { InitramfsConfig } from '../config/types.ts';
 import type { Diagnostic, DiagnosticSink } from '../core/diagnostics.ts';
 import type { EventSink } from '../core/events.ts';
 import { TreewrightError } from '../core/errors.ts';
@@ -11,6 +12,7 @@ import { readSource } from '../sources/read.ts';
 import { checkDeployable } from '../tree/check.ts';
 import type { LayoutName } from '../tree/layout.ts';
 import { applyLayout } from '../tree/layout.ts';
+import { addInitramfs } from './initramfs-step.ts';
 
 export interface StoreSourceOptions {
   readonly spec: SourceSpec;
@@ -19,6 +21,10 @@ export interface StoreSourceOptions {
   readonly owner?: OwnerPolicy;
   readonly transaction: Transaction;
   readonly events: EventSink;
+  /** What is made for the device besides the build's own files; nothing when absent. */
+  readonly additions?: {
+    readonly initramfs?: InitramfsConfig;
+  };
 }
 
 /** A tree whose objects are staged in the transaction. */
@@ -63,6 +69,17 @@ export async function storeSource(options: StoreSourceOptions): Promise<StoredSo
       layout,
       report,
     );
+    const initramfs = options.additions?.initramfs;
+    if (initramfs !== undefined && kernel !== undefined && errors.length === 0) {
+      const { release } = kernel;
+      await addInitramfs({
+        tree,
+        kernelRelease: release,
+        staged: () => transaction.staged(),
+        config: initramfs,
+        events,
+      });
+    }
     checkDeployable(tree, told).forEach(report);
     if (errors.length > 0) {
       throw new TreewrightError(

@@ -85,7 +85,7 @@ async function writeContent(
   }
   if (node.kind === 'symlink') {
     const [extent] = extents;
-    if (extent !== undefined) await target.write(blockOffset(extent.start), utf8(node.target));
+    if (extent !== undefined) await target.write(blockOffset(extent.start), wholeBlock(utf8(node.target)));
     return;
   }
   const bytes = encodeDirectory(
@@ -150,8 +150,16 @@ async function writeFile(
     size += chunk.length;
     if (size >= WRITE_SIZE) await flush();
   }
-  await flush();
   if (total !== planned.size) throw wrongSize(planned, total);
+  // A copy onto a used card must not bring the end of an older file back.
+  if (total % BLOCK_SIZE !== 0) buffered.push(new Uint8Array(BLOCK_SIZE - (total % BLOCK_SIZE)));
+  await flush();
+}
+
+function wholeBlock(bytes: Uint8Array): Uint8Array {
+  const block = new Uint8Array(BLOCK_SIZE);
+  block.set(bytes);
+  return block;
 }
 
 function wrongSize({ path, size }: PlannedNode, found: number): TreewrightError {
@@ -209,6 +217,13 @@ function withTarget(text: string): Uint8Array {
 async function writeJournal(plan: Ext4Plan, seed: number, target: ImageTarget): Promise<Inode> {
   const extents = extentsOf(plan.journal);
   const blocks = extents.reduce((sum, { length }) => sum + length, 0);
+  // All of it is written: on a used card, transactions of an older file system would be replayed else.
+  for (const { start, length } of extents) {
+    for (let at = 0; at < length; at += WRITE_SIZE / BLOCK_SIZE) {
+      const size = Math.min(WRITE_SIZE, (length - at) * BLOCK_SIZE);
+      await target.write(blockOffset(start + at), new Uint8Array(size));
+    }
+  }
   const [first] = extents;
   if (first !== undefined) await target.write(blockOffset(first.start), encodeJournalSuperblock(blocks));
   return {

@@ -33,9 +33,6 @@ export const READ_ONLY_COMPATIBLE = {
 } as const;
 
 export const INODE_FLAGS = { immutable: 0x10, extents: 0x80000 } as const;
-/** The inode table of the group needs no zeroing by the kernel. */
-export const GROUP_INODES_ZEROED = 0x4;
-
 export const FILE_TYPE = { file: 1, directory: 2, symlink: 7 } as const;
 
 /** Longest run of one extent, in blocks. */

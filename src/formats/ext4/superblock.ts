@@ -8,7 +8,6 @@ import {
   DESCRIPTOR_SIZE,
   EXTRA_ISIZE,
   FIRST_INODE,
-  GROUP_INODES_ZEROED,
   INCOMPATIBLE,
   INODE_SIZE,
   JOURNAL_INODE,
@@ -126,7 +125,6 @@ export function encodeDescriptor(
   view.setUint16(0x0c, facts.freeBlocks, true);
   view.setUint16(0x0e, facts.freeInodes, true);
   view.setUint16(0x10, facts.directories, true);
-  view.setUint16(0x12, GROUP_INODES_ZEROED, true);
   const inodeBytes = geometry.inodesPerGroup / 8;
   view.setUint16(0x18, crc32c(seed, facts.blockBitmap) & 0xffff, true);
   view.setUint16(0x1a, crc32c(seed, facts.inodeBitmap.subarray(0, inodeBytes)) & 0xffff, true);
