@@ -30,6 +30,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import('./commands/release.ts'),
   },
   {
+    name: 'image',
+    summary: 'make the image that a new device is written with',
+    load: () => import('./commands/image.ts'),
+  },
+  {
     name: 'rollback',
     summary: 'make a new release that brings back the tree of an earlier one',
     load: () => import('./commands/rollback.ts'),
