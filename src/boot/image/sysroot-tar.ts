@@ -1,6 +1,7 @@
 /**
  * The physical root as a tar archive: for a disk that somebody else partitions and unpacks it on, as root.
- * Owners, modes, xattrs and hard links are kept; the immutable flag, which tar has no place for, is not.
+ * Owners, modes, xattrs and hard links are kept; the immutable flag, which tar has no place for, is not. A /boot of its
+ * own is in its place: whoever unpacks the archive has mounted it there.
  */
 import { createWriteStream } from 'node:fs';
 import { open, rename, rm } from 'node:fs/promises';
@@ -46,7 +47,12 @@ export async function writeSysrootTar(
 /** The bytes of the archive. */
 async function* sysrootTar(sysroot: Sysroot, openContent: OpenContent): AsyncGenerator<Uint8Array> {
   const nodes: [string, TreeNode][] = [['.', sysroot.tree.root]];
-  walk(sysroot.tree, (path, node) => void nodes.push([`./${path}`, node]));
+  walk(sysroot.tree, (path, node) => {
+    nodes.push([`./${path}`, node]);
+    if (path === 'boot' && sysroot.boot !== undefined) {
+      walk(sysroot.boot, (below, child) => void nodes.push([`./boot/${below}`, child]));
+    }
+  });
   const first = new Map<TreeNode, string>();
   for (const [path, node] of nodes) {
     const { uid, gid, mode, xattrs } = node.stat;

@@ -1,5 +1,5 @@
 /** Physical roots for comparison: ours, those of the real `ostree admin`, and what can be seen of either. */
-import { execFileSync } from 'node:child_process';
+import { execa } from 'execa';
 import { createHash } from 'node:crypto';
 import { lstat, mkdir, readFile, readdir, readlink, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -27,14 +27,14 @@ export const OSNAME = 'gateway';
 export const KARGS = ['root=LABEL=root', 'rw'];
 export const isRoot = process.getuid?.() === 0;
 
-/** Runs a program of the machine as root, of a user namespace if need be. */
-export function asRoot(program: string, ...args: string[]): string {
+/** Runs a program of the machine as root, of a user namespace if need be; answers what it prints. */
+export async function asRoot(program: string, ...args: string[]): Promise<string> {
   const [file = '', ...rest] = [
     ...(isRoot ? [] : ['unshare', '--user', '--map-root-user']),
     program,
     ...args,
   ];
-  return execFileSync(file, rest, { encoding: 'latin1', maxBuffer: 1 << 28 });
+  return (await execa(file, rest, { stdin: 'ignore' })).stdout;
 }
 
 export interface Entry extends Partial<TarEntry> {
@@ -116,28 +116,44 @@ export async function unpackOurs(root: string, options: OurOptions): Promise<Sys
   const archive = `${root}.tar`;
   await writeSysrootTar(sysroot, contentOpener(openStore(options.repo)), archive);
   await mkdir(root);
-  asRoot('tar', '-x', '-f', archive, '-C', root, '--xattrs', '--xattrs-include=*', '--numeric-owner', '-p');
+  await asRoot(
+    'tar',
+    '-x',
+    '-f',
+    archive,
+    '-C',
+    root,
+    '--xattrs',
+    '--xattrs-include=*',
+    '--numeric-owner',
+    '-p',
+  );
   return sysroot;
 }
 
+export interface TheirOptions {
+  readonly suite: Suite;
+  readonly repo: string;
+  readonly branch: string;
+  readonly url: string;
+  readonly env?: Readonly<Record<string, string>>;
+  readonly remoteArgs?: readonly string[];
+}
+
 /** What the real commands make of `branch` of `repo` at `root`. */
-export async function makeTheirs(
+export async function makeTheirs(root: string, options: TheirOptions): Promise<void> {
+  await prepareTheirs(root, options);
+  await mkdir(join(root, 'boot/loader.0'), { recursive: true });
+  await symlink('loader.0', join(root, 'boot/loader'));
+  await writeFile(join(root, 'boot/loader/uEnv.txt'), '');
+  const { suite, env = {}, branch } = options;
+  await runTool('ostree', deployArgs(root, branch), { suite, env, asRoot: true });
+}
+
+/** The same without the deployment. */
+export async function prepareTheirs(
   root: string,
-  {
-    suite,
-    repo,
-    branch,
-    url,
-    env = {},
-    remoteArgs = [],
-  }: {
-    suite: Suite;
-    repo: string;
-    branch: string;
-    url: string;
-    env?: Record<string, string>;
-    remoteArgs?: string[];
-  },
+  { suite, repo, branch, url, env = {}, remoteArgs = [] }: TheirOptions,
 ): Promise<void> {
   await mkdir(root);
   const ostree = (...args: string[]): Promise<unknown> =>
@@ -147,11 +163,12 @@ export async function makeTheirs(
   const own = `--repo=${join(root, 'ostree/repo')}`;
   await ostree(own, 'remote', 'add', '--no-gpg-verify', ...remoteArgs, 'origin', url);
   await ostree(own, 'pull-local', '--remote=origin', repo, branch);
-  await mkdir(join(root, 'boot/loader.0'), { recursive: true });
-  await symlink('loader.0', join(root, 'boot/loader'));
-  await writeFile(join(root, 'boot/loader/uEnv.txt'), '');
+}
+
+/** Arguments of `ostree` that deploy. */
+export function deployArgs(root: string, branch: string): string[] {
   const kargs = KARGS.map((word) => `--karg=${word}`);
-  await ostree('admin', 'deploy', `--sysroot=${root}`, `--os=${OSNAME}`, ...kargs, `origin:${branch}`);
+  return ['admin', 'deploy', `--sysroot=${root}`, `--os=${OSNAME}`, ...kargs, `origin:${branch}`];
 }
 
 /** What can be seen of a file, but for its names. */
