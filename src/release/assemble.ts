@@ -8,7 +8,10 @@ import type { ReleaseManifest } from './manifest.ts';
 import type { ReleaseReport } from './publish-content.ts';
 import { publishContent } from './publish-content.ts';
 import { withSession } from './session.ts';
+import type { StoreSourceOptions } from './store-source.ts';
 import { storeSource } from './store-source.ts';
+import { boardOf } from './board.ts';
+import { renderFwEnvConfig } from '../boot/board.ts';
 import { checkGivenVersion, chooseVersion } from './version.ts';
 
 export interface AssembleOptions {
@@ -37,7 +40,7 @@ export async function assembleRelease(options: AssembleOptions): Promise<Release
         branch,
         transaction,
         events,
-        ...(config.boot.loader === 'none' ? {} : { additions: { initramfs: config.boot.initramfs } }),
+        additions: additionsOf(config),
         ...(owner === undefined ? {} : { owner }),
       });
       const { build, kernelRelease, rootTree, rootMeta } = stored;
@@ -54,6 +57,25 @@ export async function assembleRelease(options: AssembleOptions): Promise<Release
       };
     }),
   );
+}
+
+/** What is put into the tree besides the build's own files. */
+function additionsOf({ boot, device }: Config): NonNullable<StoreSourceOptions['additions']> {
+  if (boot.loader === 'none') return {};
+  const { scripts, watchdog } = device;
+  const fwEnvConfig =
+    boot.board === undefined ? undefined : renderFwEnvConfig(boardOf(boot.board).environment);
+  return {
+    initramfs: boot.initramfs,
+    ...(scripts
+      ? {
+          device: {
+            ...(watchdog === undefined ? {} : { watchdog }),
+            ...(fwEnvConfig === undefined ? {} : { fwEnvConfig }),
+          },
+        }
+      : {}),
+  };
 }
 
 function describeSource({ kind, kernel, facts }: BuildOutput): ReleaseManifest['source'] {

@@ -12,6 +12,9 @@ import { readSource } from '../sources/read.ts';
 import { checkDeployable } from '../tree/check.ts';
 import type { LayoutName } from '../tree/layout.ts';
 import { applyLayout } from '../tree/layout.ts';
+import type { DeviceSettings } from '../tree/device-files.ts';
+import { addDeviceFiles } from '../tree/device-files.ts';
+import { readDeviceFiles } from './device-files.ts';
 import { addInitramfs } from './initramfs-step.ts';
 
 export interface StoreSourceOptions {
@@ -24,6 +27,8 @@ export interface StoreSourceOptions {
   /** What is made for the device besides the build's own files; nothing when absent. */
   readonly additions?: {
     readonly initramfs?: InitramfsConfig;
+    /** The update scripts and their settings. */
+    readonly device?: DeviceSettings;
   };
 }
 
@@ -69,7 +74,10 @@ export async function storeSource(options: StoreSourceOptions): Promise<StoredSo
       layout,
       report,
     );
-    const initramfs = options.additions?.initramfs;
+    const { initramfs, device } = options.additions ?? {};
+    if (device !== undefined) {
+      addDeviceFiles({ tree, init: facts.init, files: await readDeviceFiles(), settings: device }, report);
+    }
     if (initramfs !== undefined && kernel !== undefined && errors.length === 0) {
       const { release } = kernel;
       await addInitramfs({

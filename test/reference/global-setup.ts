@@ -18,9 +18,14 @@ const say = (line: string): void => {
 };
 
 /** vitest's entry point; answers what runs after the tests. */
-export async function setup(project: TestProject): Promise<() => void> {
+export function setup(project: TestProject): Promise<() => void> {
+  return prepareSuites(project, SUITES);
+}
+
+/** Makes the tools of these suites. */
+export async function prepareSuites(project: TestProject, suites: readonly Suite[]): Promise<() => void> {
   const missing: MissingReasons = {};
-  const wanted = SUITES.filter((suite) => !installedRoot(RECIPES[suite]));
+  const wanted = suites.filter((suite) => !installedRoot(RECIPES[suite]));
   const started = Date.now();
   await Promise.all(
     wanted.map(async (suite) => {

@@ -1,4 +1,6 @@
 /** Which reference tools there are and where they come from. */
+import { symlink } from 'node:fs/promises';
+import { join } from 'node:path';
 import { ED25519_BUILD, buildWithEd25519 } from './ostree-ed25519.ts';
 import type { RootRecipe } from './roots.ts';
 
@@ -79,15 +81,36 @@ const EXT4: RootRecipe = {
   },
 };
 
+/** Machines to boot in: QEMU, U-Boot for its boards, and depmod for the kernels of guests. Fetched for boot tests only. */
+const QEMU: RootRecipe = {
+  name: 'qemu',
+  suite: 'bookworm',
+  packages: ['qemu-system-arm', 'u-boot-qemu', 'kmod'],
+  programs: {
+    'qemu-system-aarch64': bin('usr/bin/qemu-system-aarch64', ['-L', '@/usr/share/qemu']),
+    'qemu-system-arm': bin('usr/bin/qemu-system-arm', ['-L', '@/usr/share/qemu']),
+    depmod: bin('usr/bin/depmod'),
+  },
+  // kmod does what its name says, and Debian's names for it are absolute symlinks.
+  finish: { version: '1', run: (root) => symlink('kmod', join(root, 'usr/bin/depmod')) },
+};
+
 export const RECIPES = {
   bookworm: BOOKWORM,
   trixie: TRIXIE,
   ed25519: ED25519,
   disk: DISK,
   ext4: EXT4,
+  qemu: QEMU,
 } as const;
 
 /** The name of a root of reference tools. */
 export type Suite = keyof typeof RECIPES;
 
-export const SUITES = Object.keys(RECIPES) as readonly Suite[];
+/** Those that only boot tests need. */
+export const BOOT_SUITES: readonly Suite[] = ['qemu'];
+
+/** Those of the ordinary tests. */
+export const SUITES = (Object.keys(RECIPES) as readonly Suite[]).filter(
+  (suite) => !BOOT_SUITES.includes(suite),
+);
