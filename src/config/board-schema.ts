@@ -19,6 +19,12 @@ const offset = z.union(
   'an offset such as 0, 33KiB or 0x3f0000',
 );
 
+/** Of a copy of the environment; a negative one counts from the end of the device, as fw_env.config has it. */
+const place = z.union(
+  [offset, text(/^-(?:0x[0-9a-fA-F]{1,12}|[0-9]{1,15})$/, '')],
+  'an offset such as 0, 33KiB or 0x3f0000, or -0x2200 from the end',
+);
+
 const file = text(/^[^\0/][^\0]*$/, 'a file name relative to the images of the build');
 
 /** As Linux sees a copy of the environment. */
@@ -26,8 +32,8 @@ const location = {
   device: text(/^\/\S+$/, 'a device or file of Linux such as /dev/mmcblk0').meta({
     description: 'The device as Linux sees it, for fw_env.config.',
   }),
-  offset: offset.meta({ description: 'Bytes from the start of the device.' }),
-  redundant: offset.optional().meta({ description: 'Where the second copy is, if there is one.' }),
+  offset: place.meta({ description: 'Bytes from the start of the device, or negative from its end.' }),
+  redundant: place.optional().meta({ description: 'Where the second copy is, if there is one.' }),
   size: size('a size').meta({ description: 'Bytes of one copy: CONFIG_ENV_SIZE.' }),
 };
 

@@ -33,6 +33,7 @@ export type BoardEnvironment =
 
 export interface BoardLocation {
   readonly device: string;
+  /** From the start of the device; a negative one from its end. */
   readonly offset: number;
   readonly size: number;
 }
@@ -186,6 +187,8 @@ function bad(file: string, lines: readonly string[]): TreewrightError {
 /** The schema has accepted every size. */
 function bytes(text: string | number): number {
   if (typeof text === 'number') return text;
+  // Number() reads no sign before 0x.
+  if (text.startsWith('-')) return -Number(text.slice(1));
   return parseSize(text) ?? Number(text);
 }
 
