@@ -13,6 +13,9 @@ const WHITEOUT = '.ostree-wh.';
 /** What systemd reads as "this directory has seen the present /usr"; libostree removes it, so that it looks again. */
 const UPDATED = '.updated';
 
+/** Names an inode may have in ext4 (EXT4_LINK_MAX); where no further link can be made, libostree copies. */
+const MAX_LINKS = 65_000;
+
 export interface DeploymentTree {
   readonly root: Directory;
   /** Directories that libostree gives the time 0; files have that of their objects. */
@@ -25,7 +28,7 @@ export interface DeploymentTree {
  */
 export function deploymentTree(commit: FileTree, libostree?: string): DeploymentTree {
   const timeless = new Set<Directory>();
-  const root = checkOut(commit.root, '', timeless);
+  const root = checkOut(commit.root, '', { timeless, links: new Map() });
   const usrEtc = lookup(commit, 'usr/etc');
   const etc = root.entries.get('etc');
   if (usrEtc === undefined) {
@@ -56,21 +59,35 @@ export function deploymentTree(commit: FileTree, libostree?: string): Deployment
   return { root, timeless };
 }
 
-function checkOut(directory: Directory, path: string, timeless: Set<Directory>): Directory {
+interface CheckOut {
+  readonly timeless: Set<Directory>;
+  /** Names of an object in the deployment so far. */
+  readonly links: Map<TreeNode, number>;
+}
+
+function checkOut(directory: Directory, path: string, state: CheckOut): Directory {
   const entries: Directory['entries'] = new Map();
   for (const [name, node] of directory.entries) {
-    if (node.kind === 'directory') entries.set(name, checkOut(node, `${path}/${name}`, timeless));
-    else if (name.startsWith(WHITEOUT) && node.kind === 'file') {
+    if (node.kind === 'directory') {
+      entries.set(name, checkOut(node, `${path}/${name}`, state));
+      continue;
+    }
+    if (name.startsWith(WHITEOUT) && node.kind === 'file') {
       throw new TreewrightError(
         'input/whiteout',
         `${path}/${name} would become a whiteout of overlayfs when libostree deploys it; ` +
           'images with such files are not supported',
         { data: { path: `${path}/${name}` } },
       );
-    } else entries.set(name, isEmpty(node) ? { ...node } : node);
+    }
+    const links = (state.links.get(node) ?? 0) + 1;
+    // The object itself is one name more.
+    const linked = links < MAX_LINKS && !isEmpty(node);
+    if (linked) state.links.set(node, links);
+    entries.set(name, linked ? node : { ...node });
   }
   const made: Directory = { kind: 'directory', stat: directory.stat, entries };
-  timeless.add(made);
+  state.timeless.add(made);
   return made;
 }
 
