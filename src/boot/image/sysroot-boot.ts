@@ -83,9 +83,13 @@ export function set(tree: FileTree, path: string, node: TreeNode): void {
   const parent = cut < 0 ? tree.root : ensureDirectory(tree, path.slice(0, cut));
   const name = path.slice(cut + 1);
   if (parent.entries.has(name)) {
-    throw new TreewrightError('config/boot-file-exists', `/${path} is written twice to the image`, {
-      data: { path },
-    });
+    throw new TreewrightError(
+      'config/boot-file-exists',
+      `${path} is written twice to the image: give the added file of /boot another name`,
+      {
+        data: { path },
+      },
+    );
   }
   parent.entries.set(name, node);
 }

@@ -22,7 +22,16 @@ import type { StaticServer } from '../../support/http-server.ts';
 import { serveDirectory } from '../../support/http-server.ts';
 import { makeProject, makeRelease } from '../../support/release.ts';
 import type { LIBOSTREE, OurOptions, Seen } from './sysroots.ts';
-import { OSNAME, asRoot, deployArgs, look, makeTheirs, prepareTheirs, unpackOurs } from './sysroots.ts';
+import {
+  OSNAME,
+  asRoot,
+  deployArgs,
+  look,
+  makeTheirs,
+  ourSysroot,
+  prepareTheirs,
+  unpackOurs,
+} from './sysroots.ts';
 
 const BRANCH = 'gateway/stable';
 
@@ -150,6 +159,8 @@ describeReference('ostree admin on our physical root', ['ostree', 'trixie:ostree
       ['firmware/blob.bin', Buffer.from('x')],
     ]);
     await unpackOurs(root, { ...options('trixie'), bootFiles });
+    const twice = ourSysroot({ ...options('trixie'), bootFiles: new Map([['boot', Buffer.from('x')]]) });
+    await expect(twice).rejects.toMatchObject({ code: 'config/boot-file-exists' });
     await publish(2);
     await upgrade('trixie', root);
     expect(await readFile(join(root, 'boot/boot.scr'), 'utf8')).toBe('script');
