@@ -107,6 +107,9 @@ function addServices(
     if (watchdog !== undefined) {
       const text = `[Manager]\nRuntimeWatchdogSec=${watchdog.timeout}\nWatchdogDevice=${watchdog.device}\n`;
       put('usr/lib/systemd/system.conf.d/50-treewright-watchdog.conf', utf8(text), 0o644);
+      // systemd feeds the watchdog whether or not the boot gets anywhere.
+      const limit = '[Unit]\nJobTimeoutSec=10min\nJobTimeoutAction=reboot-force\n';
+      put(`${units}/multi-user.target.d/50-treewright-boot-limit.conf`, utf8(limit), 0o644);
     }
     return;
   }
