@@ -11,6 +11,7 @@ import { renderGenimage } from '../boot/image/genimage.ts';
 import { partFiles, writePartFiles } from '../boot/image/part-files.ts';
 import type { Sysroot } from '../boot/image/sysroot.ts';
 import { buildSysroot } from '../boot/image/sysroot.ts';
+import { checkSysroot } from '../boot/image/sysroot-checks.ts';
 import { writeSysrootTar } from '../boot/image/sysroot-tar.ts';
 import { renderWks } from '../boot/image/wks.ts';
 import type { BootPlan } from '../boot/plan.ts';
@@ -27,7 +28,7 @@ import { walk } from '../tree/walk.ts';
 import { planRelease } from './boot-plan.ts';
 import { diskLayout } from './image-disk.ts';
 import type { ReleaseManifest } from './manifest.ts';
-import type { OpenReleaseOptions } from './open-release.ts';
+import type { OpenedRelease, OpenReleaseOptions } from './open-release.ts';
 import { openRelease } from './open-release.ts';
 
 /** `genimage` and `wic` are directories with the parts and a configuration for those who keep their own image step. */
@@ -79,6 +80,7 @@ export async function makeImage(options: ImageOptions): Promise<ImageReport> {
     source: manifest.source,
   });
   for (const diagnostic of plan.diagnostics) events({ type: 'diagnostic', diagnostic });
+  await checkDevice(options, manifest, plan, repo);
   const sysroot = await sysrootOf(config, manifest, plan, repo);
   warnOfRemote(options, manifest);
   const openContent = contentOpener(repo);
@@ -153,6 +155,29 @@ function checkRoot(kargs: readonly string[]): void {
   );
 }
 
+/** Tells what the device could not do with the image, and stops at what would keep it from booting or updating. */
+async function checkDevice(
+  { config, events }: ImageOptions,
+  manifest: ReleaseManifest,
+  plan: BootPlan,
+  repo: OpenedRelease['repo'],
+): Promise<void> {
+  const { libostree } = manifest.source;
+  const found = await checkSysroot(repo, plan, {
+    readonly: config.image.sysrootReadonly,
+    boot: config.image.bootPartition === undefined ? 'root' : 'ext4',
+    ...(libostree === undefined ? {} : { libostree }),
+  });
+  for (const diagnostic of found) events({ type: 'diagnostic', diagnostic });
+  const errors = found.filter(({ severity }) => severity === 'error');
+  const [first] = errors;
+  if (first === undefined) return;
+  throw new TreewrightError(
+    first.code,
+    `no device could use this image:\n${errors.map(({ message }) => `  - ${message}`).join('\n')}`,
+  );
+}
+
 function warnOfRemote({ config, events }: ImageOptions, manifest: ReleaseManifest): void {
   const { remote } = config.image;
   if (remote === undefined) {
@@ -181,7 +206,7 @@ async function sysrootOf(
   config: Config,
   manifest: ReleaseManifest,
   plan: BootPlan,
-  repo: Parameters<typeof buildSysroot>[0],
+  repo: OpenedRelease['repo'],
 ): Promise<Sysroot> {
   const { image } = config;
   const { libostree } = manifest.source;

@@ -47,7 +47,6 @@ export function applyLayout(input: LayoutInput, layout: LayoutName, diagnostics:
   if (layout === 'meta-updater') writeSotaFiles(input);
   ensureDirectory(tree, 'sysroot');
   replaceByLink(tree, 'ostree', 'sysroot/ostree');
-  if (layout === 'ostree') replaceByLink(tree, 'tmp', 'sysroot/tmp');
 }
 
 function emptyMountPoints(tree: FileTree, diagnostics: DiagnosticSink): void {

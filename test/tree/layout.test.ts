@@ -63,7 +63,7 @@ describe('the ostree layout', () => {
       'srv -> var/srv',
       'sys/',
       'sysroot/',
-      'tmp -> sysroot/tmp',
+      'tmp/',
       'var/',
     ]);
     expect(lookup(tree, 'usr/local')).toMatchObject({ target: '../var/usrlocal' });

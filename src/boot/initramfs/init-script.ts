@@ -121,6 +121,12 @@ if [ ! -x /sysroot/usr/lib/systemd/systemd ] && [ ! -x /sysroot/lib/systemd/syst
   done < /proc/mounts
   [ -n "$mounted" ] || mount -o bind "/sysroot/sysroot/ostree/deploy/$stateroot/var" /sysroot/var ||
     rescue "/var of $stateroot cannot be mounted"
+  # From 2026.1 on libostree leaves this to systemd, too. A /boot of its own is mounted over it later.
+  mounted=
+  while read -r device point rest; do
+    [ "$point" != /sysroot/boot ] || mounted=1
+  done < /proc/mounts
+  [ -n "$mounted" ] || mount -o bind /sysroot/sysroot/boot /sysroot/boot || rescue "/boot cannot be mounted"
 fi
 
 for point in dev proc sys run; do
