@@ -6,6 +6,7 @@
 import { TreewrightError } from '../core/errors.ts';
 import type { UbootArch } from '../formats/uboot-image.ts';
 import type { KernelFormat } from './kernel-format.ts';
+import type { RollbackProfile } from './profiles.ts';
 
 export type BoardArch = Extract<UbootArch, 'arm' | 'arm64' | 'riscv' | 'x86_64'>;
 
@@ -19,7 +20,7 @@ export type BootCommand = 'booti' | 'bootz' | 'bootm' | 'fit' | 'zboot';
 export interface EnvironmentLocation {
   /** Device node, or file for an environment in a file. */
   readonly device: string;
-  /** Bytes from the start of the device. */
+  /** Bytes from the start of the device, or a negative number from its end. */
   readonly offset: number;
   /** Bytes. */
   readonly size: number;
@@ -35,6 +36,8 @@ export type EnvironmentStore =
       /** U-Boot's block command, such as `mmc` or `virtio`. */
       readonly command: string;
       readonly location: EnvironmentLocation;
+      /** The second copy of a redundant one, of the same size: a power cut while one is written leaves the other. */
+      readonly redundant?: EnvironmentLocation;
     }
   /** A file that the script itself reads and writes, on a FAT partition. */
   | {
@@ -53,6 +56,8 @@ export interface Board {
   readonly arch: BoardArch;
   /** Arguments of `load`: interface, `device:partition`. */
   readonly device: string;
+  /** Arguments of `load` for the root file system, when /boot is a partition of its own. */
+  readonly rootDevice?: string;
   /** Directory of uEnv.txt on that partition. */
   readonly loaderDirectory: string;
   readonly addresses: {
@@ -61,7 +66,11 @@ export interface Board {
     readonly fdt: string;
     /** Room for uEnv.txt and a raw environment, not overlapping the others while they are loaded. */
     readonly scratch: string;
+    /** Where an overlay is loaded to before it is applied; the place of the initramfs, which comes later, when absent. */
+    readonly overlay?: string;
   };
+  /** Bytes that fit at these addresses, where that is known. */
+  readonly limits?: { readonly kernel?: number; readonly ramdisk?: number; readonly fdt?: number };
   readonly bootCommand: BootCommand;
   readonly deviceTree: {
     /** File below `fdtdir`, when the deployment brings a directory of device trees. */
@@ -82,6 +91,8 @@ export interface RollbackScheme {
   readonly counting: 'script' | 'u-boot' | 'none';
   /** 1 to 9. */
   readonly attempts: number;
+  /** Whose variables they are; `ostree` when absent. */
+  readonly profile?: RollbackProfile;
 }
 
 const COMMAND_OF_ARCH: Readonly<Record<BoardArch, BootCommand>> = {
@@ -156,24 +167,39 @@ export function checkBoard(board: Board, rollback: RollbackScheme): void {
   if (rollback.counting !== 'none' && board.environment.kind === 'none') {
     bad('bad-rollback', `boot attempts cannot be counted on "${board.name}": it has nowhere to save them`);
   }
-  const { addresses, deviceTree, device, loaderDirectory, bootCommand, environment } = board;
+  if (rollback.counting === 'u-boot' && board.environment.kind !== 'u-boot') {
+    bad(
+      'bad-rollback',
+      `U-Boot counts boot attempts in its own environment, but the board "${board.name}" keeps them elsewhere (${board.environment.kind}): use counting: script, or environment: { kind: u-boot }`,
+    );
+  }
+  const { addresses, deviceTree, device, rootDevice, loaderDirectory, bootCommand, environment } = board;
   const stored = environment.kind === 'fat-file' ? [environment.partition, environment.file] : [];
   const words = [
     ...stored,
     ...Object.values(addresses),
     ...Object.values(deviceTree),
     device,
+    ...(rootDevice === undefined ? [] : [rootDevice]),
     loaderDirectory,
   ];
   const odd = words.find((word) => !/^[\w./:@+,${} -]+$/.test(word));
   if (odd !== undefined) bad('bad-board', `${JSON.stringify(odd)} is not a plain U-Boot word or variable`);
   if (bootCommand === 'zboot' && board.arch !== 'x86_64') bad('bad-board', 'zboot starts x86 kernels only');
   for (const location of environmentLocations(board.environment)) {
-    if (!(location.size > 0) || location.offset < 0 || !/^\/\S+$/.test(location.device)) {
+    const fromEnd = board.environment.kind === 'u-boot';
+    if (!(location.size > 0) || (location.offset < 0 && !fromEnd) || !/^\/\S+$/.test(location.device)) {
       bad('bad-board', `the environment at ${location.device} needs a path, an offset from 0 and a size`);
     }
     if (board.environment.kind === 'raw' && (location.offset % 512 !== 0 || location.size % 512 !== 0)) {
       bad('bad-board', `the environment at ${location.device} must start and end at a multiple of 512 bytes`);
+    }
+  }
+  const [first, second] = environmentLocations(board.environment);
+  if (first !== undefined && second !== undefined) {
+    if (first.size !== second.size) bad('bad-board', 'the two copies of the environment differ in size');
+    if (first.device === second.device && Math.abs(first.offset - second.offset) < first.size) {
+      bad('bad-board', `the two copies of the environment at ${first.device} overlap`);
     }
   }
 }
@@ -184,6 +210,7 @@ export function environmentLocations(store: EnvironmentStore): readonly Environm
     case 'u-boot':
       return store.locations ?? [];
     case 'raw':
+      return store.redundant === undefined ? [store.location] : [store.location, store.redundant];
     case 'fat-file':
       return [store.location];
     case 'none':
@@ -195,7 +222,7 @@ export function environmentLocations(store: EnvironmentStore): readonly Environm
 export function renderFwEnvConfig(store: EnvironmentStore): string | undefined {
   const locations = environmentLocations(store);
   if (locations.length === 0) return undefined;
-  const hex = (value: number): string => `0x${value.toString(16)}`;
+  const hex = (value: number): string => `${value < 0 ? '-' : ''}0x${Math.abs(value).toString(16)}`;
   return [
     '# device offset size',
     ...locations.map(({ device, offset, size }) => `${device} ${hex(offset)} ${hex(size)}`),

@@ -1,32 +1,39 @@
 /**
  * boot.cmd: the script U-Boot runs on an OSTree device. It counts boot attempts where U-Boot does not, imports
- * uEnv.txt, chooses between the default deployment and the previous one, and starts it.
+ * uEnv.txt, chooses between the default deployment and the previous one, adds what the chosen commit itself says
+ * (kernel arguments, device tree overlays), and starts it.
  *
- * Variables, shared with the update client through fw_setenv: `upgrade_available` (1 while a new deployment is on
- * trial), `bootcount`, `bootlimit`, `rollback` (1 once the previous deployment was chosen). Only these are in the
- * environment when it is saved: what uEnv.txt sets comes later.
+ * Variables shared with the update client are those of the profile (profiles.ts). Only these are in the environment
+ * when it is saved: what uEnv.txt and the commit set comes later.
  */
 import type { Board, RollbackScheme } from './board.ts';
 import { checkBoard } from './board.ts';
-
-/** Bytes of a block of U-Boot's block devices. */
-const BLOCK = 512;
+import { countAttempt, loadState, obeyCounter } from './script-state.ts';
 
 /** Set by uEnv.txt; cleared first so that none of them is left over from the saved environment. */
 const DEPLOYMENT_VARIABLES = ['kernel_image', 'ramdisk_image', 'fdt_file', 'fdtdir', 'bootargs'] as const;
 
-const COUNTERS = 'bootcount bootlimit upgrade_available rollback';
+/** What a commit may set for its own deployment. */
+const COMMIT_VARIABLES = ['bootargs_extra', 'fdt_overlays'] as const;
 
-/** The text of boot.cmd. Needs hush, `load`, `env import`, `setexpr` and `itest` in U-Boot. */
+/** File of a deployment whose variables hold for that deployment; libostree appends the default one's to uEnv.txt. */
+const COMMIT_FILE = 'usr/lib/ostree-boot/uEnv.txt';
+
+/** Free bytes given to a device tree before overlays are applied to it. */
+const OVERLAY_ROOM = '0x20000';
+
+/** The text of boot.cmd. Needs hush, `load`, `test -e`, `env import`, `setexpr` and `itest` in U-Boot. */
 export function renderBootScript(board: Board, rollback: RollbackScheme): string {
   checkBoard(board, rollback);
   return [
     `# OSTree boot script for: ${board.name}`,
     ...(board.prepare ?? []),
-    ...loadCounters(board),
+    ...loadState(board, rollback),
     ...(rollback.counting === 'script' ? countAttempt(board, rollback) : []),
+    ...(rollback.counting === 'u-boot' ? obeyCounter(board, rollback) : []),
     ...importDeployments(board),
-    ...(rollback.counting === 'none' ? [] : choosePrevious()),
+    ...(rollback.counting === 'none' ? [] : choosePrevious(rollback)),
+    ...importCommit(board),
     'echo "ostree: upgrade_available=${upgrade_available} bootcount=${bootcount} rollback=${rollback}"',
     'echo "ostree: ${kernel_image} ${bootargs}"',
     ...start(board),
@@ -37,90 +44,22 @@ export function renderBootScript(board: Board, rollback: RollbackScheme): string
   ].join('\n');
 }
 
-function blocks(offset: number, size: number): string {
-  return `0x${(offset / BLOCK).toString(16)} 0x${(size / BLOCK).toString(16)}`;
-}
-
-/** What reads the saved variables into the scratch buffer and writes them from there; U-Boot's own needs neither. */
-function storage(
-  board: Board,
-): { readonly read: string; readonly write: string; readonly size: string } | undefined {
-  const { environment: store, addresses } = board;
-  const buffer = addresses.scratch;
-  switch (store.kind) {
-    case 'raw': {
-      const { offset, size } = store.location;
-      const place = `${buffer} ${blocks(offset, size)}`;
-      return {
-        read: `${store.command} read ${place}`,
-        write: `${store.command} write ${place}`,
-        size: hex(size),
-      };
-    }
-    case 'fat-file': {
-      const size = hex(store.location.size);
-      return {
-        read: `fatload ${store.partition} ${buffer} ${store.file}`,
-        write: `fatwrite ${store.partition} ${buffer} ${store.file} ${size}`,
-        size,
-      };
-    }
-    case 'u-boot':
-    case 'none':
-      return undefined;
-  }
-}
-
-function hex(value: number): string {
-  return `0x${value.toString(16)}`;
-}
-
-function loadCounters(board: Board): string[] {
-  const stored = storage(board);
-  if (stored === undefined) return [];
-  const { scratch } = board.addresses;
-  return [
-    `if ${stored.read} && env import -c ${scratch} ${stored.size} ${COUNTERS}; then`,
-    '  echo "ostree: boot state loaded"',
-    'else',
-    '  echo "ostree: no saved boot state, starting from defaults"',
-    'fi',
-  ];
-}
-
-function saveCounters(board: Board): string {
-  const stored = storage(board);
-  if (stored === undefined) return 'saveenv';
-  return `env export -c -s ${stored.size} ${board.addresses.scratch} ${COUNTERS} && ${stored.write}`;
-}
-
-function countAttempt(board: Board, rollback: RollbackScheme): string[] {
-  return [
-    'test -n "${bootcount}" || setenv bootcount 0',
-    `test -n "\${bootlimit}" || setenv bootlimit ${rollback.attempts}`,
-    'test -n "${upgrade_available}" || setenv upgrade_available 0',
-    'test -n "${rollback}" || setenv rollback 0',
-    'if test "${upgrade_available}" = 1; then',
-    '  setexpr bootcount ${bootcount} + 1',
-    '  if itest ${bootcount} -gt ${bootlimit}; then',
-    '    echo "ostree: ${bootlimit} attempts failed, rolling back"',
-    '    setenv rollback 1',
-    '    setenv upgrade_available 0',
-    '    setenv bootcount 0',
-    '  fi',
-    `  ${saveCounters(board)} || echo "ostree: cannot save the boot state, attempts are not counted"`,
-    'fi',
-  ];
-}
-
+/**
+ * Only the variables of the deployments are taken: what libostree appends is the default deployment's and would hold
+ * for the previous one too. Imported in two steps, since a command of an older U-Boot takes 16 words.
+ */
 function importDeployments(board: Board): string[] {
   const { addresses, device, loaderDirectory, deviceTree } = board;
+  const take = (suffix: string): string =>
+    `  env import -t ${addresses.scratch} \${filesize} ${DEPLOYMENT_VARIABLES.map((name) => `${name}${suffix}`).join(' ')}`;
   return [
     // The name may come from a variable that is cleared below: some boards keep theirs in fdt_file.
     `setenv ostree_fdt "${deviceTree.name}"`,
     ...DEPLOYMENT_VARIABLES.flatMap((name) => [`setenv ${name}`, `setenv ${name}2`]),
+    ...COMMIT_VARIABLES.map((name) => `setenv ${name}`),
     `if load ${device} ${addresses.scratch} ${loaderDirectory}/uEnv.txt; then`,
-    `  env import -t ${addresses.scratch} \${filesize}`,
+    take(''),
+    take('2'),
     'else',
     `  echo "ostree: cannot read ${loaderDirectory}/uEnv.txt"`,
     'fi',
@@ -128,35 +67,80 @@ function importDeployments(board: Board): string[] {
 }
 
 /** Without a second deployment the first is the one to boot: the bad one was removed, and only the flag is left. */
-function choosePrevious(): string[] {
+function choosePrevious(rollback: RollbackScheme): string[] {
   return [
+    'setenv ostree_previous 0',
     'if test "${rollback}" = 1 && test -n "${kernel_image2}"; then',
     '  echo "ostree: starting the previous deployment"',
+    '  setenv ostree_previous 1',
     // Quoted, so that hush passes the value on as one word with its own quotes and semicolons.
     ...DEPLOYMENT_VARIABLES.map((name) => `  setenv ${name} "\${${name}2}"`),
+    // The device tree that U-Boot chose when the script began; a commit may name another for itself.
+    ...(rollback.profile === 'torizon' ? ['  test -z "${fdtfile2}" || setenv ostree_fdt "${fdtfile2}"'] : []),
+    'fi',
+  ];
+}
+
+/**
+ * The variables of the chosen commit, found through its `ostree=` argument. Where that file cannot be seen (U-Boot
+ * without setexpr's patterns, a root U-Boot cannot read), what libostree appended to uEnv.txt is right for the default
+ * deployment. Device tree overlays are listed in the deployment's own directory of device trees.
+ */
+function importCommit(board: Board): string[] {
+  const { addresses, device, loaderDirectory } = board;
+  const root = board.rootDevice ?? device;
+  const { scratch } = addresses;
+  const importAll = `env import -t ${scratch} \${filesize}`;
+  return [
+    'setenv ostree_path',
+    'if setexpr ostree_path sub "^.* ostree=" "" " ${bootargs}"; then',
+    '  setexpr ostree_path sub " .*" "" "${ostree_path} "',
+    'fi',
+    `if test -n "\${ostree_path}" && test -e ${root} \${ostree_path}/${COMMIT_FILE}; then`,
+    `  load ${root} ${scratch} \${ostree_path}/${COMMIT_FILE} && ${importAll}`,
+    'elif test "${ostree_previous}" != 1; then',
+    `  load ${device} ${scratch} ${loaderDirectory}/uEnv.txt && ${importAll}`,
+    'fi',
+    'if test -n "${bootargs_extra}"; then',
+    '  setenv bootargs "${bootargs} ${bootargs_extra}"',
+    'fi',
+    `if test -n "\${fdtdir}" && test -e ${device} \${fdtdir}/overlays.txt; then`,
+    `  load ${device} ${scratch} \${fdtdir}/overlays.txt && ${importAll} fdt_overlays`,
     'fi',
   ];
 }
 
 function start(board: Board): string[] {
   const { addresses, device, bootCommand } = board;
-  if (bootCommand === 'fit') {
-    const configuration = board.fitConfiguration === undefined ? '' : `#${board.fitConfiguration}`;
-    return [
-      `if load ${device} ${addresses.kernel} \${kernel_image}; then`,
-      `  bootm ${addresses.kernel}${configuration}`,
-      'fi',
-    ];
-  }
+  if (bootCommand === 'fit') return startFit(board);
   return [
     'setenv ostree_ready 1',
+    ...(bootCommand === 'zboot' ? [] : [...loadDeviceTree(board), ...applyOverlays(board)]),
     ...loadRamdisk(board),
-    ...(bootCommand === 'zboot' ? [] : loadDeviceTree(board)),
     `load ${device} ${addresses.kernel} \${kernel_image} || setenv ostree_ready 0`,
     'if test "${ostree_ready}" = 1; then',
     bootCommand === 'zboot'
       ? `  zboot ${addresses.kernel} 0 \${ostree_ramdisk} \${ostree_ramdisk_size}`
       : `  ${bootCommand} ${addresses.kernel} \${ostree_ramdisk} \${ostree_fdt_addr}`,
+    'fi',
+  ];
+}
+
+/** Overlays of a FIT image are further configurations, named after their files. */
+function startFit(board: Board): string[] {
+  const { addresses, device, fitConfiguration } = board;
+  const named = fitConfiguration !== undefined;
+  return [
+    `setenv ostree_conf "${named ? `#${fitConfiguration}` : ''}"`,
+    ...(named
+      ? [
+          'for ostree_overlay in ${fdt_overlays}; do',
+          '  setenv ostree_conf "${ostree_conf}#conf-${ostree_overlay}"',
+          'done',
+        ]
+      : []),
+    `if load ${device} ${addresses.kernel} \${kernel_image}; then`,
+    `  bootm ${addresses.kernel}\${ostree_conf}`,
     'fi',
   ];
 }
@@ -194,6 +178,35 @@ function loadDeviceTree(board: Board): string[] {
     ...load('${fdt_file}'),
     'elif test -n "${fdtdir}" && test -n "${ostree_fdt}"; then',
     ...load('${fdtdir}/${ostree_fdt}'),
+    'fi',
+  ];
+}
+
+/**
+ * Overlays lie in `overlays/` of the deployment's device trees, or beside them. One that is missing or does not fit
+ * fails the attempt: half of the hardware description is no basis for a boot that counts as good.
+ */
+function applyOverlays(board: Board): string[] {
+  const { addresses, device, deviceTree } = board;
+  const overlay = addresses.overlay ?? addresses.ramdisk;
+  const load = (directory: string): string =>
+    `load ${device} ${overlay} \${fdtdir}${directory}/\${ostree_overlay}`;
+  return [
+    'if test -n "${fdt_overlays}" && test "${ostree_ready}" = 1; then',
+    // U-Boot's own tree is not changed in place: U-Boot goes on using it.
+    `  if test "\${ostree_fdt_addr}" = "${deviceTree.builtin}"; then`,
+    `    fdt addr ${deviceTree.builtin} && fdt move ${deviceTree.builtin} ${addresses.fdt} 0x100000`,
+    `    setenv ostree_fdt_addr ${addresses.fdt}`,
+    '  fi',
+    `  fdt addr \${ostree_fdt_addr} && fdt resize ${OVERLAY_ROOM}`,
+    '  for ostree_overlay in ${fdt_overlays}; do',
+    `    if ${load('/overlays')} || ${load('')}; then`,
+    '      echo "ostree: overlay ${ostree_overlay}"',
+    `      fdt apply ${overlay} || setenv ostree_ready 0`,
+    '    else',
+    '      setenv ostree_ready 0',
+    '    fi',
+    '  done',
     'fi',
   ];
 }

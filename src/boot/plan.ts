@@ -130,6 +130,7 @@ export async function planBoot(store: ByteStore, commit: Checksum, options: Boot
   const rollback: RollbackScheme = {
     counting: options.rollback?.counting ?? (board.environment.kind === 'none' ? 'none' : 'script'),
     attempts: options.rollback?.attempts ?? 3,
+    profile: options.rollback?.profile ?? 'ostree',
   };
   checkBoard(board, rollback);
   const entries = bootEntries(sysroot, entryStyle(options.libostree));

@@ -132,6 +132,10 @@ export const boardSchema = z
     device: word('interface and device:partition of the root').default(
       '${devtype} ${devnum}:${distro_bootpart}',
     ),
+    'root-device': word('interface and device:partition of the root').optional().meta({
+      description:
+        'Where the root filesystem is when /boot is a partition of its own; U-Boot then finds what a commit brings.',
+    }),
     'loader-directory': text(/^\/[\w./-]*$/, 'an absolute path').default('/boot/loader'),
     addresses: z
       .strictObject({

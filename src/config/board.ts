@@ -66,6 +66,8 @@ export interface BoardConfig {
   readonly checked: string;
   readonly arch: 'arm' | 'arm64' | 'riscv64' | 'x86_64';
   readonly device: string;
+  /** U-Boot's words for the root partition, when /boot is another. */
+  readonly rootDevice?: string;
   readonly loaderDirectory: string;
   readonly addresses: {
     readonly kernel: string;
@@ -202,6 +204,7 @@ function resolveBoard(name: string, raw: RawBoard): BoardConfig {
     checked: raw.checked,
     arch: raw.arch,
     device: raw.device,
+    ...(raw['root-device'] === undefined ? {} : { rootDevice: raw['root-device'] }),
     loaderDirectory: raw['loader-directory'],
     addresses: {
       kernel: addresses.kernel,

@@ -18,7 +18,9 @@ export function boardOf(config: BoardConfig): NonNullable<BootOptions['board']> 
     arch: ARCH[config.arch],
     device,
     loaderDirectory,
+    ...(config.rootDevice === undefined ? {} : { rootDevice: config.rootDevice }),
     addresses,
+    limits: config.limits,
     deviceTree,
     environment: environmentOf(config),
     ...(bootCommand === undefined ? {} : { bootCommand }),
@@ -35,16 +37,12 @@ function environmentOf({ name, environment }: BoardConfig): EnvironmentStore {
     case 'u-boot':
       return environment;
     case 'raw': {
-      const [location, second] = environment.locations;
-      if (location === undefined || second !== undefined) {
-        throw new TreewrightError(
-          'config/bad-board',
-          `the board ${name} has two copies of a raw environment, which the boot script cannot keep: ` +
-            'let U-Boot keep its own (environment: { kind: u-boot, ... }), or leave out `redundant`',
-          { data: { board: name } },
-        );
+      const [location, redundant] = environment.locations;
+      if (location === undefined) {
+        throw new TreewrightError('config/bad-board', `the board ${name} says nothing about its environment`);
       }
-      return { kind: 'raw', command: environment.command, location };
+      const { kind, command } = environment;
+      return { kind, command, location, ...(redundant === undefined ? {} : { redundant }) };
     }
   }
 }

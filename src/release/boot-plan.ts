@@ -26,7 +26,11 @@ export function planRelease(
   return planBoot(store, commit, {
     osname: config.ostree.osname,
     kargs,
-    rollback: { attempts: rollback.attempts, ...(counting === undefined ? {} : { counting }) },
+    rollback: {
+      attempts: rollback.attempts,
+      profile: rollback.profile,
+      ...(counting === undefined ? {} : { counting }),
+    },
     ...(board === undefined ? {} : { board: boardOf(board) }),
     ...(source.libostree === undefined ? {} : { libostree: source.libostree }),
     ...(source.architecture === undefined ? {} : { arch: source.architecture }),

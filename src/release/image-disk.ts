@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path';
 import fg from 'fast-glob';
 import type { Config } from '../config/types.ts';
 import { TreewrightError } from '../core/errors.ts';
-import { initialEnvironment } from '../boot/initial-environment.ts';
+import { initialEnvironments } from '../boot/initial-environment.ts';
 import type { DiskBlob, DiskLayout, FatSource, LinuxPartition } from '../boot/image/disk-layout.ts';
 import type { BootPlan } from '../boot/plan.ts';
 
@@ -26,15 +26,18 @@ export async function diskLayout(
   }
   const { disk } = board;
   const images = imagesDirectory(config);
-  const environment = initialEnvironment(plan.board, plan.rollback);
   const blobs: DiskBlob[] = [];
   const files: FatSource[] = [];
-  if (environment !== undefined) {
+  for (const [index, { location, bytes }] of initialEnvironments(plan.board, plan.rollback).entries()) {
     const store = plan.board.environment;
     if (store.kind === 'raw') {
-      blobs.push({ name: 'U-Boot environment', offset: store.location.offset, bytes: environment });
+      blobs.push({
+        name: `U-Boot environment${index === 0 ? '' : ' (second copy)'}`,
+        offset: location.offset,
+        bytes,
+      });
     } else if (store.kind === 'fat-file') {
-      files.push({ target: store.file.replace(/^\//, ''), bytes: environment });
+      files.push({ target: store.file.replace(/^\//, ''), bytes });
     }
   }
   if (disk.fat !== undefined) files.push(...(await fatFiles(disk.fat.files, images, board.name)));

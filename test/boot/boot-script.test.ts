@@ -32,9 +32,9 @@ describe('boot.cmd', () => {
     expect(start(distroBoard('x86_64'))).toBe(
       'zboot ${kernel_addr_r} 0 ${ostree_ramdisk} ${ostree_ramdisk_size}',
     );
-    expect(start({ ...distroBoard('arm64', 'fit'), fitConfiguration: 'conf-1' })).toBe(
-      'bootm ${kernel_addr_r}#conf-1',
-    );
+    const fit = { ...distroBoard('arm64', 'fit'), fitConfiguration: 'conf-1' };
+    expect(start(fit)).toBe('bootm ${kernel_addr_r}${ostree_conf}');
+    expect(script(fit)).toContain('setenv ostree_conf "#conf-1"');
   });
 
   test('the environment is saved before uEnv.txt is imported, so that no deployment variable is stored', () => {
@@ -47,10 +47,17 @@ describe('boot.cmd', () => {
     expect(cleared).toBeLessThan(imported);
   });
 
-  test('where U-Boot counts, the script only obeys the flag; where nobody does, it never rolls back', () => {
-    const byUboot = script(distroBoard('arm64'), { counting: 'u-boot' });
-    expect(byUboot.some((line) => line.includes('saveenv') || line.startsWith('setexpr'))).toBe(false);
-    expect(byUboot).toContain('if test "${rollback}" = 1 && test -n "${kernel_image2}"; then');
+  test('where U-Boot counts, the script makes what altbootcmd said permanent, and counts nothing itself', () => {
+    const lines = script(distroBoard('arm64'), { counting: 'u-boot' });
+    expect(lines.some((line) => line.startsWith('setexpr bootcount'))).toBe(false);
+    expect(lines).toContain(
+      'test -n "${altbootcmd}" || setenv altbootcmd \'setenv rollback 1; run bootcmd\'',
+    );
+    expect(lines).toContain('if test "${rollback}" = 1 && test "${upgrade_available}" = 1; then');
+    expect(lines).toContain('if test "${rollback}" = 1 && test -n "${kernel_image2}"; then');
+  });
+
+  test('where nobody counts it never rolls back', () => {
     const never = script({ ...distroBoard('arm64'), environment: { kind: 'none' } }, { counting: 'none' });
     expect(never.some((line) => line.includes('kernel_image2}'))).toBe(false);
   });

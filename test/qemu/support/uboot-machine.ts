@@ -1,0 +1,51 @@
+/** Machines of each architecture that start U-Boot from Debian's u-boot-qemu. */
+import { join } from 'node:path';
+import { RECIPES } from '../../reference/recipes.ts';
+import { rootPath } from '../../reference/roots.ts';
+import { referenceTool } from '../../reference/tools.ts';
+
+type Arch = 'arm64' | 'arm' | 'riscv64' | 'x86_64';
+
+const MACHINES: Readonly<
+  Record<
+    Arch,
+    { program: string; args: readonly string[]; firmware: readonly [option: string, file: string] }
+  >
+> = {
+  arm64: {
+    program: 'qemu-system-aarch64',
+    args: ['-M', 'virt', '-cpu', 'cortex-a57'],
+    firmware: ['-bios', 'qemu_arm64/u-boot.bin'],
+  },
+  arm: {
+    program: 'qemu-system-arm',
+    args: ['-M', 'virt', '-cpu', 'cortex-a15'],
+    firmware: ['-bios', 'qemu_arm/u-boot.bin'],
+  },
+  riscv64: {
+    program: 'qemu-system-riscv64',
+    args: ['-M', 'virt'],
+    firmware: ['-kernel', 'qemu-riscv64_smode/u-boot.bin'],
+  },
+  x86_64: {
+    program: 'qemu-system-x86_64',
+    args: ['-M', 'pc'],
+    firmware: ['-bios', 'qemu-x86_64/u-boot.rom'],
+  },
+};
+
+/** The program and arguments of a machine with `disk` as its only disk, on the first virtio bus. */
+export function ubootMachine(arch: Arch, disk: string): { program: string; args: string[] } {
+  const { program, args, firmware } = MACHINES[arch];
+  const [option, file] = firmware;
+  return {
+    program: referenceTool(program, 'machines'),
+    args: [
+      ...args,
+      ...['-m', '512', '-nographic', '-accel', 'tcg', '-net', 'none'],
+      ...[option, join(rootPath(RECIPES.machines), 'usr/lib/u-boot', file)],
+      ...['-drive', `if=none,id=d0,file=${disk},format=raw,cache=writeback`],
+      ...['-device', 'virtio-blk-pci,drive=d0,romfile='],
+    ],
+  };
+}
