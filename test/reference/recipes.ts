@@ -104,12 +104,12 @@ const MACHINES: RootRecipe = {
     'qemu-system-aarch64': bin('usr/bin/qemu-system-aarch64', ['-L', '@/usr/share/qemu']),
     'qemu-system-arm': bin('usr/bin/qemu-system-arm', ['-L', '@/usr/share/qemu']),
     'qemu-system-riscv64': bin('usr/bin/qemu-system-riscv64', ['-L', '@/usr/share/qemu']),
-    'qemu-system-x86_64': bin('usr/bin/qemu-system-x86_64', [
-      '-L',
-      '@/usr/share/qemu',
-      '-L',
-      '@/usr/share/seabios',
-    ]),
+    'qemu-system-x86_64': {
+      path: 'usr/bin/qemu-system-x86_64',
+      args: ['-L', '@/usr/share/qemu', '-L', '@/usr/share/seabios'],
+      // Its emulation is a module.
+      env: { QEMU_MODULE_DIR: '@/usr/lib/x86_64-linux-gnu/qemu' },
+    },
   },
 };
 

@@ -19,6 +19,12 @@ import {
 } from '../support/debian-packages.ts';
 import { CACHE } from '../support/project.ts';
 
+interface Program {
+  readonly path: string;
+  readonly args?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+}
+
 /** How one root is made. */
 export interface RootRecipe {
   /** Name of the root, which tests use as its suite. */
@@ -26,8 +32,8 @@ export interface RootRecipe {
   /** Debian suite the packages come from. */
   readonly suite: string;
   readonly packages: readonly string[];
-  /** Program name to its path inside the root and the arguments every call gets first (`@` is the root). */
-  readonly programs: Readonly<Record<string, { readonly path: string; readonly args?: readonly string[] }>>;
+  /** Program name to its path inside the root, the arguments every call gets first, and variables (`@` is the root). */
+  readonly programs: Readonly<Record<string, Program>>;
   /** Files of the recipe's own making, added after unpacking; `version` changes when what it does changes. */
   readonly finish?: {
     readonly version: string;
@@ -204,7 +210,7 @@ async function writeWrappers(root: string, recipe: RootRecipe): Promise<void> {
   const loader = loaderPath(root, triplet);
   // `bin` is the merged-/usr link; the wrappers have a folder of their own.
   await mkdir(join(root, 'run-bin'), { recursive: true });
-  for (const [program, { path, args = [] }] of Object.entries(recipe.programs)) {
+  for (const [program, { path, args = [], env = {} }] of Object.entries(recipe.programs)) {
     const dynamic = await namesLoader(join(root, path));
     const start = dynamic
       ? `"$root/${loader}" --inhibit-cache --library-path "$root/usr/local/lib:$root/usr/lib/${triplet}:$root/usr/lib/${triplet}/systemd:$root/usr/lib" --argv0 ${program} "$root/${path}"`
@@ -219,6 +225,7 @@ async function writeWrappers(root: string, recipe: RootRecipe): Promise<void> {
       'export GSETTINGS_BACKEND=memory PATH="$root/run-bin:$PATH"',
       // Deployments would be made immutable, and a test's folder could not be removed.
       'export OSTREE_SYSROOT_DEBUG="${OSTREE_SYSROOT_DEBUG-mutable-deployments}"',
+      ...Object.entries(env).map(([name, value]) => `export ${name}="${value.replace(/^@/, '$root')}"`),
       `exec ${start}${first} "$@"`,
       '',
     ].join('\n');
