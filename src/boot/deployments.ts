@@ -21,6 +21,8 @@ export interface Bootable {
   readonly layout: KernelLayout;
   /** Content of usr/lib/ostree-boot/uEnv.txt. */
   readonly uEnv?: string;
+  /** Content of overlays.txt beside its device trees. */
+  readonly overlays?: string;
 }
 
 /** One deployment of a sysroot. */

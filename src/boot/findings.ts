@@ -2,9 +2,11 @@
 import type { Diagnostic } from '../core/diagnostics.ts';
 import type { Board } from './board.ts';
 import { bootCommandFor } from './board.ts';
+import { commitVariables } from './commit-variables.ts';
 import type { Sysroot } from './deployments.ts';
 import { kernelArgValue } from './kernel-args.ts';
 import { kernelArch } from './kernel-format.ts';
+import { sizeFindings } from './size-findings.ts';
 
 export function planDiagnostics(facts: {
   readonly sysroot: Sysroot;
@@ -71,7 +73,8 @@ export function planDiagnostics(facts: {
         'remove it on the device with `ostree admin instutil set-kargs` or keep booting without an initramfs',
     );
   }
-  if (options.some((word) => word.includes("'"))) {
+  found.push(...sizeFindings(current, board));
+  if (commitVariables(current).bootargs.includes("'")) {
     warn(
       'karg-quote',
       "U-Boot's shell loses a single quote in a kernel argument when it rolls back; use double quotes",

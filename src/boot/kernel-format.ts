@@ -38,6 +38,17 @@ export function kernelFormat(head: Uint8Array): KernelFormat {
   return 'unknown';
 }
 
+/**
+ * Bytes that the kernel takes in memory from where it is loaded, its zeroed data included, as the header of an arm64 or
+ * riscv64 Image tells (`image_size`); 0 where no header tells. Source: Linux Documentation/arch/arm64/booting.rst.
+ */
+export function kernelMemory(head: Uint8Array): number {
+  const format = kernelFormat(head);
+  if (format !== 'arm64-image' && format !== 'riscv-image') return 0;
+  const size = new DataView(head.buffer, head.byteOffset, head.byteLength).getBigUint64(16, true);
+  return size > BigInt(Number.MAX_SAFE_INTEGER) ? 0 : Number(size);
+}
+
 /** The architecture a kernel image runs on, where its format says so. */
 export function kernelArch(format: KernelFormat): UbootArch | undefined {
   switch (format) {

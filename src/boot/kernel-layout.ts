@@ -13,7 +13,7 @@ import type { ByteStore } from '../platform/store.ts';
 import { lookupPath, readContent, readDirTree } from '../repo/read.ts';
 import { drain } from './commit-files.ts';
 import type { KernelFormat } from './kernel-format.ts';
-import { KERNEL_HEAD_SIZE, kernelFormat } from './kernel-format.ts';
+import { KERNEL_HEAD_SIZE, kernelFormat, kernelMemory } from './kernel-format.ts';
 
 /** Something a deployment puts below its own directory in /boot/ostree. */
 export type BootFile =
@@ -36,6 +36,8 @@ export interface KernelLayout {
   /** SHA-256 over the content of kernel, initramfs and device trees, in this order and nothing between them. */
   readonly bootcsum: Checksum;
   readonly format: KernelFormat;
+  /** Bytes the kernel takes in memory, as its header tells; 0 where none does. */
+  readonly memory: number;
   /** Everything that goes to /boot/ostree, kernel first, directories before what is in them. */
   readonly files: readonly BootFile[];
   /** File names in /boot/ostree/<osname>-<bootcsum>. */
@@ -139,7 +141,7 @@ export async function readKernelLayout(store: ByteStore, commit: Checksum): Prom
   const has = (name: string): boolean => entries.files.some((file) => file.name === name);
 
   const kernel = `vmlinuz-${release}`;
-  const format = kernelFormat(await add('vmlinuz', kernel, [bootcsum]));
+  const head = await add('vmlinuz', kernel, [bootcsum]);
   const initramfsSource = INITRAMFS_NAMES.find(has);
   const initramfs = `initramfs-${release}.img`;
   if (initramfsSource !== undefined) await add(initramfsSource, initramfs, [bootcsum]);
@@ -157,7 +159,8 @@ export async function readKernelLayout(store: ByteStore, commit: Checksum): Prom
   return {
     release,
     bootcsum: parseChecksum(bootcsum.digest('hex')),
-    format,
+    format: kernelFormat(head),
+    memory: kernelMemory(head),
     files,
     kernel,
     ...(initramfsSource === undefined ? {} : { initramfs }),

@@ -198,12 +198,16 @@ async function readBootable(store: ByteStore, commit: Checksum): Promise<Bootabl
   }
   const version = lookup(metadata, 'version', 's');
   const uEnv = await readCommitText(store, commit, 'usr/lib/ostree-boot/uEnv.txt');
+  const overlays = layout.files.some(({ path }) => path === 'dtb/overlays.txt')
+    ? await readCommitText(store, commit, `usr/lib/modules/${layout.release}/dtb/overlays.txt`)
+    : undefined;
   return {
     commit,
     title,
     layout,
     ...(typeof version === 'string' ? { version } : {}),
     ...(uEnv === undefined ? {} : { uEnv }),
+    ...(overlays === undefined ? {} : { overlays }),
   };
 }
 

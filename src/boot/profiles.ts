@@ -23,12 +23,17 @@ export function savedVariables(profile: RollbackProfile): readonly string[] {
     : COMMON;
 }
 
+/** Whether every boot counts, and not only those of a deployment on trial. */
+export function countsEveryBoot(profile: RollbackProfile): boolean {
+  return profile === 'aktualizr';
+}
+
 /**
  * U-Boot shell condition under which the script counts a boot. aktualizr's uboot_generic never sets
  * upgrade_available: where that is not in the environment every boot counts, and the client sets bootcount back.
  */
 export function countingCondition(profile: RollbackProfile): string {
-  return profile === 'aktualizr'
+  return countsEveryBoot(profile)
     ? 'test "${upgrade_available}" != 0 && test "${rollback}" != 1'
     : 'test "${upgrade_available}" = 1';
 }
@@ -44,7 +49,7 @@ export function initialState(profile: RollbackProfile, attempts: number): Readon
     ...(profile === 'aktualizr-lite' ? [['bootupgrade_available', '0'] as [string, string]] : []),
     ['rollback', '0'],
     // aktualizr's uboot_masked sets it with the first update; uboot_generic never does, and must not find a 0.
-    ...(profile === 'aktualizr' ? [] : [['upgrade_available', '0'] as [string, string]]),
+    ...(countsEveryBoot(profile) ? [] : [['upgrade_available', '0'] as [string, string]]),
   ];
   return new Map(values);
 }

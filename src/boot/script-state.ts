@@ -1,6 +1,6 @@
 /** The lines of the boot script that load, count and save the attempts of a deployment. */
 import type { Board, EnvironmentStore, RollbackScheme } from './board.ts';
-import { ALTBOOTCMD, countingCondition, savedVariables } from './profiles.ts';
+import { ALTBOOTCMD, countingCondition, countsEveryBoot, savedVariables } from './profiles.ts';
 
 /** Bytes of a block of U-Boot's block devices. */
 const BLOCK = 512;
@@ -48,7 +48,7 @@ export function countAttempt(board: Board, rollback: RollbackScheme): string[] {
     ...firstStart(board, rollback, warn),
     'test -n "${bootcount}" || setenv bootcount 0',
     'test -n "${rollback}" || setenv rollback 0',
-    ...(profile === 'aktualizr' ? [] : ['test -n "${upgrade_available}" || setenv upgrade_available 0']),
+    ...(countsEveryBoot(profile) ? [] : ['test -n "${upgrade_available}" || setenv upgrade_available 0']),
     `if ${countingCondition(profile)}; then`,
     '  setexpr bootcount ${bootcount} + 1',
     '  if itest ${bootcount} -gt ${bootlimit}; then',

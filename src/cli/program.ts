@@ -35,6 +35,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import('./commands/image.ts'),
   },
   {
+    name: 'boot',
+    summary: 'tell what U-Boot will do with a release',
+    load: () => import('./commands/boot.ts'),
+  },
+  {
     name: 'rollback',
     summary: 'make a new release that brings back the tree of an earlier one',
     load: () => import('./commands/rollback.ts'),

@@ -137,6 +137,7 @@ function resolveBoot(boot: RawConfig['boot'], board: BoardConfig | undefined): B
     loader,
     ...(board === undefined ? {} : { board }),
     kargs: [...(board?.kargs ?? []), ...(root === undefined ? [] : [`root=${root}`, 'rw']), ...boot.kargs],
+    commitKargs: boot['commit-kargs'],
     overlays,
     initramfs,
     rollback: {
@@ -251,6 +252,7 @@ function warnAboutOddities(
       ['boot', 'kargs', 0],
       ['boot', 'board'],
       ['boot', 'root'],
+      ['boot', 'commit-kargs', 0],
       ['boot', 'overlays', 0],
     ]) {
       if (document.sourceOf(path) !== undefined) {

@@ -174,6 +174,11 @@ const initramfs = z
   .prefault({})
   .meta({ description: 'The initramfs that mounts the deployment.' });
 
+const kernelArgument = text(
+  /^(?:[\x21\x23-\x7e]|"[\x20\x21\x23-\x7e]*")+$/,
+  'one kernel argument in printable ASCII, without spaces outside double quotes',
+);
+
 const boot = z
   .strictObject(
     {
@@ -197,15 +202,20 @@ const boot = z
             'Where the root filesystem is; becomes the kernel arguments root=... and rw. LABEL and UUID need an initramfs.',
           examples: ['LABEL=root', '/dev/mmcblk0p2'],
         }),
-      kargs: list(
-        text(
-          /^(?:[\x21\x23-\x7e]|"[\x20\x21\x23-\x7e]*")+$/,
-          'one kernel argument in printable ASCII, without spaces outside double quotes',
-        ),
-        'kernel arguments such as [console=ttymxc0, quiet]',
-      )
+      kargs: list(kernelArgument, 'kernel arguments such as [console=ttymxc0, quiet]')
         .default([])
-        .meta({ description: 'Kernel arguments, one an item.', examples: [['console=ttymxc0', 'quiet']] }),
+        .meta({
+          description:
+            'Kernel arguments of the first installation, one an item. Updates inherit them from the device.',
+          examples: [['console=ttymxc0', 'quiet']],
+        }),
+      'commit-kargs': list(kernelArgument, 'kernel arguments such as [quiet]')
+        .default([])
+        .meta({
+          description:
+            'Kernel arguments that belong to the release: a device gets them with the update, after its own, and loses them with a rollback.',
+          examples: [['quiet', 'loglevel=3']],
+        }),
       overlays: list(
         text(/^[A-Za-z0-9_+,.-][A-Za-z0-9_+,./-]*\.dtbo$/, 'the name of an overlay, ending in .dtbo'),
         'device tree overlays such as [display.dtbo]',
@@ -239,7 +249,7 @@ const boot = z
         .prefault({})
         .meta({ description: 'Automatic return to the previous deployment.' }),
     },
-    'keys loader, board, root, kargs, overlays, initramfs, rollback',
+    'keys loader, board, root, kargs, commit-kargs, overlays, initramfs, rollback',
   )
   .prefault({})
   .meta({ description: 'How the device starts the release.' });

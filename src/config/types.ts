@@ -43,6 +43,8 @@ export interface BootConfig {
   readonly board?: BoardConfig;
   /** Kernel arguments of the first deployment, one an element: the board's, `root=` and the configured ones. */
   readonly kargs: readonly string[];
+  /** Kernel arguments that the commit brings along, one an element. */
+  readonly commitKargs: readonly string[];
   /** Overlays by their names among the device trees. */
   readonly overlays: readonly string[];
   readonly initramfs: InitramfsConfig;

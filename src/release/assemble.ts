@@ -67,6 +67,7 @@ function additionsOf({ boot, device }: Config): NonNullable<StoreSourceOptions['
     boot.board === undefined ? undefined : renderFwEnvConfig(boardOf(boot.board).environment);
   return {
     initramfs: boot.initramfs,
+    variables: { kargs: boot.commitKargs, overlays: boot.overlays },
     ...(scripts
       ? {
           device: {

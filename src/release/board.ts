@@ -11,14 +11,16 @@ const ARCH: Readonly<Record<BoardConfig['arch'], BoardArch>> = {
   x86_64: 'x86_64',
 };
 
-export function boardOf(config: BoardConfig): NonNullable<BootOptions['board']> {
+/** `bootPartition`: /boot has a partition of its own on the disk, right before the root. */
+export function boardOf(config: BoardConfig, bootPartition = false): NonNullable<BootOptions['board']> {
   const { name, device, loaderDirectory, addresses, bootCommand, deviceTree, prepare } = config;
+  const rootDevice = config.rootDevice ?? (bootPartition ? rootAfterBoot(config) : undefined);
   return {
     name,
     arch: ARCH[config.arch],
     device,
     loaderDirectory,
-    ...(config.rootDevice === undefined ? {} : { rootDevice: config.rootDevice }),
+    ...(rootDevice === undefined ? {} : { rootDevice }),
     addresses,
     limits: config.limits,
     deviceTree,
@@ -27,6 +29,14 @@ export function boardOf(config: BoardConfig): NonNullable<BootOptions['board']> 
     ...(config.fitConfiguration === undefined ? {} : { fitConfiguration: config.fitConfiguration }),
     ...(prepare.length === 0 ? {} : { prepare }),
   };
+}
+
+/** The partition of the root in U-Boot's words, in hexadecimal; the order is that of boot/image/disk-partitions.ts. */
+function rootAfterBoot({ device, disk }: BoardConfig): string | undefined {
+  const colon = device.lastIndexOf(':');
+  if (disk === undefined || colon < 0) return undefined;
+  const before = disk.loaderPartitions.length + (disk.fat === undefined ? 0 : 1) + 1;
+  return `${device.slice(0, colon)}:${(before + 1).toString(16)}`;
 }
 
 function environmentOf({ name, environment }: BoardConfig): EnvironmentStore {

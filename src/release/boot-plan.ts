@@ -15,7 +15,7 @@ export interface PlannedSource {
 
 /** Plans `commit` of the repository `store` as a first installation, or as the update of `previous`. */
 export function planRelease(
-  config: Pick<Config, 'boot' | 'ostree'>,
+  config: Pick<Config, 'boot' | 'image' | 'ostree'>,
   store: ByteStore,
   commit: Checksum,
   { kargs, source }: PlannedSource,
@@ -31,7 +31,7 @@ export function planRelease(
       profile: rollback.profile,
       ...(counting === undefined ? {} : { counting }),
     },
-    ...(board === undefined ? {} : { board: boardOf(board) }),
+    ...(board === undefined ? {} : { board: boardOf(board, config.image.bootPartition !== undefined) }),
     ...(source.libostree === undefined ? {} : { libostree: source.libostree }),
     ...(source.architecture === undefined ? {} : { arch: source.architecture }),
     ...(previous === undefined ? {} : { previous }),

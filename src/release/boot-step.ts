@@ -4,7 +4,9 @@ import { utf8 } from '../core/bytes.ts';
 import type { BootPlan, EarlierDeployment } from '../boot/plan.ts';
 import { renderBoot } from '../boot/render.ts';
 import { openStore } from '../platform/store.ts';
+import { bootPartitionFindings, scriptFindings, tellAll } from './boot-checks.ts';
 import { planRelease } from './boot-plan.ts';
+import type { ReleaseEntry } from './catalog.ts';
 import type { ReleaseContent } from './content.ts';
 import type { ManifestBoot } from './manifest.ts';
 import type { ReleaseFile } from './release-files.ts';
@@ -43,7 +45,7 @@ function describePlan(plan: BootPlan): object {
 export async function bootFiles(
   session: ReleaseSession,
   commit: Checksum,
-  parent: Checksum | undefined,
+  parent: ReleaseEntry | undefined,
   content: Pick<ReleaseContent, 'kargs' | 'source'>,
 ): Promise<BootFiles> {
   const { config, repo, events } = session;
@@ -52,14 +54,24 @@ export async function bootFiles(
   const plan = (previous?: EarlierDeployment): Promise<BootPlan> =>
     planRelease(config, openStore(repo), commit, content, previous);
   const first = await plan();
-  const update = parent === undefined ? undefined : await plan({ commit: parent });
-  for (const diagnostic of first.diagnostics) events({ type: 'diagnostic', diagnostic });
+  const update = parent === undefined ? undefined : await plan({ commit: parent.commit });
+  const rendered = renderBoot(first);
+  tellAll(
+    [
+      ...first.diagnostics,
+      ...(update?.diagnostics ?? []),
+      ...bootPartitionFindings(config.image.bootPartition, update, first),
+      ...(await scriptFindings(session.output, parent, rendered.get('boot.cmd'))),
+    ],
+    events,
+    'devices could not start this release',
+  );
 
   const plans = {
     first: describePlan(first),
     ...(update === undefined ? {} : { update: describePlan(update) }),
   };
-  const files: ReleaseFile[] = [...renderBoot(first)].map(([path, bytes]) => [`boot/${path}`, bytes]);
+  const files: ReleaseFile[] = [...rendered].map(([path, bytes]) => [`boot/${path}`, bytes]);
   if (update !== undefined) {
     for (const [path, bytes] of renderBoot(update)) {
       // The script does not depend on what was deployed before.

@@ -18,6 +18,7 @@ import type { BootPlan } from '../boot/plan.ts';
 import { renderBoot } from '../boot/render.ts';
 import type { Config } from '../config/types.ts';
 import type { Checksum } from '../core/checksum.ts';
+import type { Diagnostic } from '../core/diagnostics.ts';
 import { TreewrightError } from '../core/errors.ts';
 import { guidBytes, uuidFromSeed } from '../formats/uuid.ts';
 import { writeFileAtomic } from '../platform/files.ts';
@@ -25,6 +26,7 @@ import type { ImageTarget } from '../platform/image-file.ts';
 import { createImageFile } from '../platform/image-file.ts';
 import type { TreeNode } from '../tree/types.ts';
 import { walk } from '../tree/walk.ts';
+import { tellAll } from './boot-checks.ts';
 import { planRelease } from './boot-plan.ts';
 import { diskLayout } from './image-disk.ts';
 import type { ReleaseManifest } from './manifest.ts';
@@ -79,8 +81,8 @@ export async function makeImage(options: ImageOptions): Promise<ImageReport> {
     kargs: manifest.boot.kargs,
     source: manifest.source,
   });
-  for (const diagnostic of plan.diagnostics) events({ type: 'diagnostic', diagnostic });
-  await checkDevice(options, manifest, plan, repo);
+  const found = await checkDevice(config, manifest, plan, repo);
+  tellAll([...plan.diagnostics, ...found], events, 'no device could use this image');
   const sysroot = await sysrootOf(config, manifest, plan, repo);
   warnOfRemote(options, manifest);
   const openContent = contentOpener(repo);
@@ -155,27 +157,19 @@ function checkRoot(kargs: readonly string[]): void {
   );
 }
 
-/** Tells what the device could not do with the image, and stops at what would keep it from booting or updating. */
-async function checkDevice(
-  { config, events }: ImageOptions,
+/** What the device could not do with the image. */
+function checkDevice(
+  config: Config,
   manifest: ReleaseManifest,
   plan: BootPlan,
   repo: OpenedRelease['repo'],
-): Promise<void> {
+): Promise<Diagnostic[]> {
   const { libostree } = manifest.source;
-  const found = await checkSysroot(repo, plan, {
+  return checkSysroot(repo, plan, {
     readonly: config.image.sysrootReadonly,
     boot: config.image.bootPartition === undefined ? 'root' : 'ext4',
     ...(libostree === undefined ? {} : { libostree }),
   });
-  for (const diagnostic of found) events({ type: 'diagnostic', diagnostic });
-  const errors = found.filter(({ severity }) => severity === 'error');
-  const [first] = errors;
-  if (first === undefined) return;
-  throw new TreewrightError(
-    first.code,
-    `no device could use this image:\n${errors.map(({ message }) => `  - ${message}`).join('\n')}`,
-  );
 }
 
 function warnOfRemote({ config, events }: ImageOptions, manifest: ReleaseManifest): void {

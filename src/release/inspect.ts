@@ -1,6 +1,7 @@
 /** `treewright inspect`: what a build output is, and every problem a deployment of it would hit. */
 import type { Diagnostic } from '../core/diagnostics.ts';
 import type { EventSink } from '../core/events.ts';
+import { libostreeFindings } from '../boot/libostree-version.ts';
 import { detectSource } from '../sources/detect.ts';
 import { hashingSink } from '../sources/hashing-sink.ts';
 import { readSource } from '../sources/read.ts';
@@ -53,7 +54,7 @@ export async function inspectSource({ path, image, events }: InspectOptions): Pr
   events({ type: 'stage', stage: 'sources', title: 'Reading the build output' });
   const build = await readSource(spec, hashingSink(), { events, env: process.env });
   const { tree, kernel, facts } = build;
-  const problems: Diagnostic[] = [...build.diagnostics];
+  const problems: Diagnostic[] = [...build.diagnostics, ...libostreeFindings(facts.libostree)];
   applyLayout(
     { tree, init: facts.init, packages: facts.packages, ...(kernel === undefined ? {} : { kernel }) },
     'ostree',

@@ -92,7 +92,7 @@ export async function publishContent(
   });
   await signStoredCommit(repo, commit, session.signers.ostree ?? []);
 
-  const boot = await bootFiles(session, commit, parent?.commit, content);
+  const boot = await bootFiles(session, commit, parent, content);
   // Before the deltas, which take minutes: a registry that does not answer is known at once.
   const apps = await content.apps();
   const deltas = await buildDeltas(session, commit);

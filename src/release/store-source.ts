@@ -2,7 +2,11 @@
 import type { InitramfsConfig } from '../config/types.ts';
 import type { Diagnostic, DiagnosticSink } from '../core/diagnostics.ts';
 import type { EventSink } from '../core/events.ts';
+import { concatBytes, fromUtf8 } from '../core/bytes.ts';
 import { TreewrightError } from '../core/errors.ts';
+import { libostreeFindings } from '../boot/libostree-version.ts';
+import { contentOpener } from '../boot/image/content.ts';
+import type { ByteStore } from '../platform/store.ts';
 import type { RootChecksums } from '../repo/commit.ts';
 import { writeTree } from '../repo/commit.ts';
 import type { Transaction } from '../repo/transaction.ts';
@@ -13,7 +17,11 @@ import { checkDeployable } from '../tree/check.ts';
 import type { LayoutName } from '../tree/layout.ts';
 import { applyLayout } from '../tree/layout.ts';
 import type { DeviceSettings } from '../tree/device-files.ts';
+import type { BootVariables } from '../tree/boot-variables.ts';
+import { COMMIT_VARIABLES, addBootVariables } from '../tree/boot-variables.ts';
 import { addDeviceFiles } from '../tree/device-files.ts';
+import type { FileTree } from '../tree/types.ts';
+import { resolve } from '../tree/walk.ts';
 import { readDeviceFiles } from './device-files.ts';
 import { addInitramfs } from './initramfs-step.ts';
 
@@ -27,6 +35,8 @@ export interface StoreSourceOptions {
   /** What is made for the device besides the build's own files; nothing when absent. */
   readonly additions?: {
     readonly initramfs?: InitramfsConfig;
+    /** What the commit tells U-Boot. */
+    readonly variables?: BootVariables;
     /** The update scripts and their settings. */
     readonly device?: DeviceSettings;
   };
@@ -59,6 +69,7 @@ export async function storeSource(options: StoreSourceOptions): Promise<StoredSo
     if (diagnostic.severity === 'error') errors.push(diagnostic.message);
   };
   build.diagnostics.forEach(report);
+  libostreeFindings(build.facts.libostree).forEach(report);
 
   const { tree, kernel, facts } = build;
   if (layout !== 'none') {
@@ -74,7 +85,7 @@ export async function storeSource(options: StoreSourceOptions): Promise<StoredSo
       layout,
       report,
     );
-    const { initramfs, device } = options.additions ?? {};
+    const { initramfs, variables, device } = options.additions ?? {};
     if (device !== undefined) {
       addDeviceFiles({ tree, init: facts.init, files: await readDeviceFiles(), settings: device }, report);
     }
@@ -87,6 +98,10 @@ export async function storeSource(options: StoreSourceOptions): Promise<StoredSo
         config: initramfs,
         events,
       });
+    }
+    if (variables !== undefined && kernel !== undefined) {
+      const existing = await textOf(tree, COMMIT_VARIABLES, () => transaction.staged());
+      addBootVariables(tree, kernel.release, variables, existing, report);
     }
     checkDeployable(tree, told).forEach(report);
     if (errors.length > 0) {
@@ -105,4 +120,17 @@ export async function storeSource(options: StoreSourceOptions): Promise<StoredSo
     build,
     ...(layout === 'none' || kernel === undefined ? {} : { kernelRelease: kernel.release }),
   };
+}
+
+/** The text of a small file of the tree; undefined when there is none. */
+async function textOf(
+  tree: FileTree,
+  path: string,
+  staged: () => Promise<ByteStore>,
+): Promise<string | undefined> {
+  const node = resolve(tree, path)?.node;
+  if (node?.kind !== 'file') return undefined;
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of contentOpener(await staged())(node)) chunks.push(chunk);
+  return fromUtf8(concatBytes(chunks));
 }

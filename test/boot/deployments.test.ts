@@ -11,6 +11,7 @@ const bootable = (digit: string, version: string): Bootable => ({
     release: '6.1',
     bootcsum: parseChecksum('b'.repeat(64)),
     format: 'unknown',
+    memory: 0,
     files: [],
     kernel: 'vmlinuz-6.1',
     initramfs: 'initramfs-6.1.img',

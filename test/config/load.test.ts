@@ -43,6 +43,7 @@ describe('a valid configuration', () => {
       boot: {
         loader: 'u-boot',
         kargs: [],
+        commitKargs: [],
         overlays: [],
         initramfs: { make: 'when-needed', compression: 'none', modules: [] },
         rollback: { attempts: 3, profile: 'ostree' },
