@@ -105,7 +105,7 @@ function importCommit(board: Board): string[] {
     '  setenv bootargs "${bootargs} ${bootargs_extra}"',
     'fi',
     `if test -n "\${fdtdir}" && test -e ${device} \${fdtdir}/overlays.txt; then`,
-    `  load ${device} ${scratch} \${fdtdir}/overlays.txt && ${importAll} fdt_overlays`,
+    `  load ${device} ${scratch} \${fdtdir}/overlays.txt && ${importAll}`,
     'fi',
   ];
 }

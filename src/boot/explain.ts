@@ -41,6 +41,7 @@ export function explainBoot(plan: BootPlan, which: BootCase): ExplainedBoot {
   const { board, rollback } = plan;
   const before = stateBefore(rollback, which);
   const counted = countBoot(board, rollback, before);
+  const saved = which === 'first' && rollback.counting !== 'none' && board.environment.kind === 'u-boot';
   const previous = counted.after['rollback'] === '1' && plan.deployments.length > 1;
   const deployment = plan.deployments[previous ? 1 : 0];
   if (deployment === undefined) throw new Error('a boot plan has at least one deployment');
@@ -59,6 +60,7 @@ export function explainBoot(plan: BootPlan, which: BootCase): ExplainedBoot {
     command: startCommand(board, loads, overlays),
     steps: [
       ...stateSteps(board),
+      ...(saved ? ['save the environment once, since fw_setenv cannot change one that was never saved'] : []),
       ...counted.steps,
       `import ${board.loaderDirectory}/uEnv.txt from ${board.device}`,
       previous
@@ -67,7 +69,7 @@ export function explainBoot(plan: BootPlan, which: BootCase): ExplainedBoot {
           ? 'rollback=1, but there is only one deployment: start it'
           : 'start the default deployment',
       ...(extra === undefined ? [] : [`add the kernel arguments of the commit: ${extra}`]),
-      ...loads.map(({ what, path, address }) => `load the ${what} ${path} to ${address}`),
+      ...loads.map(({ what, path, address }) => `load the ${what} ${baseName(path)} to ${address}`),
       ...(loads.some(({ what }) => what === 'device tree') || !needsDeviceTree(board)
         ? []
         : [`use the device tree at ${board.deviceTree.builtin}, which U-Boot or the firmware brings`]),
@@ -117,6 +119,12 @@ function countBoot(
   };
 }
 
+function baseName(path: string): string {
+  return path.slice(path.lastIndexOf('/') + 1);
+}
+
+const hex = (value: number): string => `0x${value.toString(16)}`;
+
 function describe(state: Readonly<Record<string, string>>): string {
   return Object.entries(state)
     .map(([name, value]) => `${name}=${value}`)
@@ -128,7 +136,7 @@ function placeOf({ environment: store }: Board): string {
     case 'u-boot':
       return "in U-Boot's environment (saveenv)";
     case 'raw':
-      return `on ${store.location.device} at ${store.location.offset} (${store.command} write)${store.redundant === undefined ? '' : ', into the copy that was not read'}`;
+      return `on ${store.location.device} at ${hex(store.location.offset)} (${store.command} write)${store.redundant === undefined ? '' : ', into the copy that was not read'}`;
     case 'fat-file':
       return `in ${store.file} on ${store.partition} (fatwrite)`;
     case 'none':
@@ -145,7 +153,7 @@ function stateSteps(board: Board): string[] {
     case 'raw':
       return [
         ...prepared,
-        `read the boot state from ${store.location.device} at ${store.location.offset}${store.redundant === undefined ? '' : ` and ${store.redundant.offset}, of which the newer valid copy counts`}`,
+        `read the boot state from ${store.location.device} at ${hex(store.location.offset)}${store.redundant === undefined ? '' : ` and ${hex(store.redundant.offset)}, of which the newer valid copy counts`}`,
       ];
     case 'fat-file':
       return [...prepared, `read the boot state from ${store.file} on ${store.partition}`];
@@ -176,7 +184,9 @@ function loadedFiles(
   if (needsDeviceTree(board)) {
     if (deviceTree?.kind === 'file') files.push(loaded('device tree', deviceTree.name, addresses.fdt));
     else if (deviceTree?.kind === 'directory') {
-      files.push(loaded('device tree', `${deviceTree.name}/${choice.name}`, addresses.fdt));
+      if (layout.files.some(({ path }) => path.endsWith('.dtb'))) {
+        files.push(loaded('device tree', `${deviceTree.name}/${choice.name}`, addresses.fdt));
+      }
       for (const name of overlays) {
         const inFolder = `${deviceTree.name}/overlays/${name}`;
         const path = sizes.has(inFolder) ? inFolder : `${deviceTree.name}/${name}`;
@@ -206,6 +216,8 @@ function startCommand(board: Board, loads: readonly LoadedFile[], overlays: read
   if (bootCommand === 'zboot') {
     return `zboot ${addresses.kernel} 0 ${initramfs === undefined ? '0 0' : `${addresses.ramdisk} ${size}`}`;
   }
-  const tree = loads.some(({ what }) => what === 'device tree') ? addresses.fdt : deviceTree.builtin;
+  // With overlays U-Boot's own tree is moved there first.
+  const moved = loads.some(({ what }) => what === 'device tree' || what === 'overlay');
+  const tree = moved ? addresses.fdt : deviceTree.builtin;
   return `${bootCommand} ${addresses.kernel} ${initramfs === undefined ? '-' : `${addresses.ramdisk}:${size}`} ${tree}`;
 }

@@ -6,7 +6,7 @@
 import type { DiagnosticSink } from '../core/diagnostics.ts';
 import { formatEnvironmentText, parseEnvironmentText } from '../formats/uboot-env.ts';
 import type { Directory, FileTree } from './types.ts';
-import { ensureDirectory, lookup, textFile } from './walk.ts';
+import { ensureDirectory, lookup, textFile, walk } from './walk.ts';
 
 export const COMMIT_VARIABLES = 'usr/lib/ostree-boot/uEnv.txt';
 
@@ -14,6 +14,8 @@ export const COMMIT_VARIABLES = 'usr/lib/ostree-boot/uEnv.txt';
 const EXTRA_ARGUMENTS = 'bootargs_extra';
 /** Names of overlays, a blank between them; Torizon's U-Boot scripts read the same variable. */
 const OVERLAYS = 'fdt_overlays';
+/** The boot script's name of the device tree; without one it takes the tree that U-Boot or the firmware brings. */
+const DEVICE_TREE = 'ostree_fdt';
 const OVERLAYS_FILE = 'overlays.txt';
 
 export interface BootVariables {
@@ -37,11 +39,9 @@ export function addBootVariables(
 ): void {
   const variables = new Map<string, string>();
   if (kargs.length > 0) variables.set(EXTRA_ARGUMENTS, kargs.join(' '));
-  if (overlays.length > 0) {
-    const trees = lookup(tree, `usr/lib/modules/${kernelRelease}/dtb`);
-    if (trees?.kind === 'directory') addOverlays(trees, overlays, diagnostics);
-    else variables.set(OVERLAYS, overlays.join(' '));
-  }
+  const trees = lookup(tree, `usr/lib/modules/${kernelRelease}/dtb`);
+  if (trees?.kind === 'directory') addOverlays(trees, overlays, diagnostics);
+  else if (overlays.length > 0) variables.set(OVERLAYS, overlays.join(' '));
   if (variables.size === 0) return;
   const set = new Set(parseEnvironmentText(existing ?? '').map(({ name }) => name));
   for (const name of variables.keys()) {
@@ -74,7 +74,11 @@ function addOverlays(trees: Directory, overlays: readonly string[], diagnostics:
     });
     return;
   }
+  const lines = overlays.length === 0 ? '' : `${OVERLAYS}=${overlays.join(' ')}\n`;
+  const text = lines + (hasDeviceTree(trees) ? '' : `${DEVICE_TREE}=\n`);
+  if (text === '') return;
   if (trees.entries.has(OVERLAYS_FILE)) {
+    if (overlays.length === 0) return;
     diagnostics({
       severity: 'error',
       code: 'input/boot-variables',
@@ -82,5 +86,13 @@ function addOverlays(trees: Directory, overlays: readonly string[], diagnostics:
     });
     return;
   }
-  trees.entries.set(OVERLAYS_FILE, textFile(`${OVERLAYS}=${overlays.join(' ')}\n`));
+  trees.entries.set(OVERLAYS_FILE, textFile(text));
+}
+
+function hasDeviceTree(trees: Directory): boolean {
+  let found = false;
+  walk({ root: trees }, (path, node) => {
+    if (node.kind === 'file' && path.endsWith('.dtb')) found = true;
+  });
+  return found;
 }
