@@ -66,6 +66,20 @@ export function resolveConfig(
     signing: { keys: resolve(base, raw.signing.keys), expires: resolveExpiry(raw.signing.expires) },
     output: resolve(base, raw.output),
   };
+  if (config.boot.loader === 'extlinux') {
+    if (config.boot.overlays.length > 0) {
+      fault(
+        ['boot', 'overlays'],
+        'libostree writes no FDTOVERLAYS, so that nothing would apply them with loader: extlinux; apply them to the device tree in the build (fdtoverlay of dtc), or use loader: u-boot',
+      );
+    }
+    if (config.boot.rollback.counting === 'script') {
+      fault(
+        ['boot', 'rollback', 'counting'],
+        'there is no script with loader: extlinux; expected u-boot where U-Boot has CONFIG_BOOTCOUNT_LIMIT, or none',
+      );
+    }
+  }
   if (isInside(config.signing.keys, config.output)) {
     fault(
       ['signing', 'keys'],

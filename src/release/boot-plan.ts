@@ -1,6 +1,7 @@
 /** The boot plan of a release, from its configuration. */
 import type { Checksum } from '../core/checksum.ts';
 import type { Config } from '../config/types.ts';
+import type { BootLoader } from '../boot/extlinux.ts';
 import type { BootPlan, EarlierDeployment } from '../boot/plan.ts';
 import { planBoot } from '../boot/plan.ts';
 import type { ByteStore } from '../platform/store.ts';
@@ -10,6 +11,7 @@ import type { ReleaseManifest } from './manifest.ts';
 /** What a release says about itself besides its commit. */
 export interface PlannedSource {
   readonly kargs: readonly string[];
+  readonly loader: BootLoader;
   readonly source: Pick<ReleaseManifest['source'], 'architecture' | 'libostree'>;
 }
 
@@ -18,14 +20,17 @@ export function planRelease(
   config: Pick<Config, 'boot' | 'ostree'>,
   store: ByteStore,
   commit: Checksum,
-  { kargs, source }: PlannedSource,
+  { kargs, loader, source }: PlannedSource,
   previous?: EarlierDeployment,
 ): Promise<BootPlan> {
   const { board, rollback } = config.boot;
-  const counting = rollback.counting ?? board?.counting;
+  // Where a board's script would count, nobody does with extlinux.conf.
+  const usual = loader === 'extlinux' && board?.counting === 'script' ? 'none' : board?.counting;
+  const counting = rollback.counting ?? usual;
   return planBoot(store, commit, {
     osname: config.ostree.osname,
     kargs,
+    loader,
     rollback: {
       attempts: rollback.attempts,
       profile: rollback.profile,

@@ -175,7 +175,7 @@ describe('options', () => {
     for (const bootVersion of [0, 1] as const) {
       const made = await plan(files, { previous, bootVersion });
       expect(made).toMatchObject({ bootVersion, subBootVersion: 1 });
-      expect(made.uEnv.match(/ostree=\/ostree\/boot\.\d/g)).toEqual(
+      expect(made.uEnv?.match(/ostree=\/ostree\/boot\.\d/g)).toEqual(
         Array.from({ length: 2 }, () => `ostree=/ostree/boot.${bootVersion}`),
       );
     }
