@@ -56,8 +56,12 @@ export function checkExtlinux(rollback: RollbackScheme): void {
 /** CONFIG_SYS_CBSIZE of i.MX 5 to 7 and x86; most others have 1024 (U-Boot common/Kconfig). */
 const SHORTEST_BUFFER = 512;
 
-/** What an extlinux.conf cannot do for this deployment. */
-export function extlinuxDiagnostics({ deployments }: Sysroot, rollback: RollbackScheme): Diagnostic[] {
+/** What an extlinux.conf cannot do for this deployment. `chosen`: somebody has said who counts attempts, or that nobody does. */
+export function extlinuxDiagnostics(
+  { deployments }: Sysroot,
+  rollback: RollbackScheme,
+  chosen: boolean,
+): Diagnostic[] {
   const found: Diagnostic[] = [];
   const tell = (
     severity: 'warning' | 'note',
@@ -73,7 +77,7 @@ export function extlinuxDiagnostics({ deployments }: Sysroot, rollback: Rollback
     });
   };
   tell(
-    rollback.counting === 'none' ? 'warning' : 'note',
+    chosen ? 'note' : 'warning',
     'config/extlinux-rollback',
     'extlinux.conf brings the previous deployment back by itself only when U-Boot cannot load the new one or its ' +
       'start command refuses it; a panic or a hang later on ' +

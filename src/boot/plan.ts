@@ -176,7 +176,7 @@ export async function planBoot(store: ByteStore, commit: Checksum, options: Boot
       loader === 'extlinux'
         ? [
             ...planDiagnostics({ sysroot, board, archKnown: true }).filter((found) => !isAboutScript(found)),
-            ...extlinuxDiagnostics(sysroot, rollback),
+            ...extlinuxDiagnostics(sysroot, rollback, options.rollback?.counting !== undefined),
           ]
         : planDiagnostics({ sysroot, board, archKnown }),
   };

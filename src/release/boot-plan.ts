@@ -24,8 +24,8 @@ export function planRelease(
   previous?: EarlierDeployment,
 ): Promise<BootPlan> {
   const { board, rollback } = config.boot;
-  // Where a board's script would count, nobody does with extlinux.conf.
-  const usual = loader === 'extlinux' && board?.counting === 'script' ? 'none' : board?.counting;
+  // A board's script does not run with extlinux.conf.
+  const usual = loader === 'extlinux' && board?.counting !== 'u-boot' ? undefined : board?.counting;
   const counting = rollback.counting ?? usual;
   return planBoot(store, commit, {
     osname: config.ostree.osname,
