@@ -1,6 +1,7 @@
 /** The boot plan of a release, from its configuration. */
 import type { Checksum } from '../core/checksum.ts';
 import type { Config } from '../config/types.ts';
+import type { RollbackScheme } from '../boot/board.ts';
 import type { BootLoader } from '../boot/extlinux.ts';
 import type { BootPlan, EarlierDeployment } from '../boot/plan.ts';
 import { planBoot } from '../boot/plan.ts';
@@ -15,6 +16,15 @@ export interface PlannedSource {
   readonly source: Pick<ReleaseManifest['source'], 'architecture' | 'libostree'>;
 }
 
+/** Who counts boot attempts, where configuration or board say so. A board's script does not run with extlinux.conf. */
+export function configuredCounting(
+  { board, rollback }: Config['boot'],
+  loader: BootLoader,
+): RollbackScheme['counting'] | undefined {
+  const usual = loader === 'extlinux' && board?.counting !== 'u-boot' ? undefined : board?.counting;
+  return rollback.counting ?? usual;
+}
+
 /** Plans `commit` of the repository `store` as a first installation, or as the update of `previous`. */
 export function planRelease(
   config: Pick<Config, 'boot' | 'ostree'>,
@@ -24,9 +34,7 @@ export function planRelease(
   previous?: EarlierDeployment,
 ): Promise<BootPlan> {
   const { board, rollback } = config.boot;
-  // A board's script does not run with extlinux.conf.
-  const usual = loader === 'extlinux' && board?.counting !== 'u-boot' ? undefined : board?.counting;
-  const counting = rollback.counting ?? usual;
+  const counting = configuredCounting(config.boot, loader);
   return planBoot(store, commit, {
     osname: config.ostree.osname,
     kargs,

@@ -17,7 +17,7 @@ beforeAll(async () => {
 });
 afterAll(() => rm(directory, { recursive: true, force: true }));
 
-type Files = Record<string, string | { link: string }>;
+type Files = Record<string, string | Uint8Array | { link: string }>;
 
 const LETTERS = ['c', 'b', 'a'] as const;
 const title = (index: number): string => `Test "OS" ${3 - index}.0 (ostree:${index})`;

@@ -20,7 +20,7 @@ describe('a release with boot.loader: extlinux', () => {
   const release = async (version: 1 | 2, loader: string): Promise<string> => {
     const file = await prepareRelease(project, {
       release: version,
-      extra: 'deltas: { from-nothing: false }\n',
+      extra: 'deltas: { from-nothing: false }\ndevice: { scripts: true }\n',
     });
     const text = await readFile(file, 'utf8');
     await writeFile(file, text.replace('boot: {', `boot: { loader: ${loader}, root: LABEL=root,`));
@@ -73,5 +73,10 @@ describe('a release with boot.loader: extlinux', () => {
     for (const { path, target } of EXTLINUX_LINKS) expect(listed).toContain(`./${path} -> ${target}`);
     expect(listed).toContain('./boot/loader.1/syslinux.cfg');
     expect(listed).not.toMatch(/boot\.scr|uEnv\.txt/);
+    // Nobody counts, so the update client leaves the environment alone.
+    const settings = '*.0/etc/treewright/update.conf';
+    expect(await asRoot('tar', '-x', '-O', '-f', output, '--wildcards', settings)).toMatch(
+      /^COUNTING=none$/m,
+    );
   });
 });
