@@ -272,6 +272,13 @@ function warnAboutOddities(
       }
     }
   }
+  if (boot.loader === 'extlinux' && given('boot', 'rollback', 'attempts')) {
+    warn(
+      ['boot', 'rollback', 'attempts'],
+      'config/extlinux-attempts',
+      "it has no effect with loader: extlinux; bootlimit in U-Boot's own environment is the number",
+    );
+  }
   if (given('device', 'watchdog-timeout') && !given('device', 'watchdog')) {
     warn(['device', 'watchdog-timeout'], 'config/no-watchdog', 'it has no effect without watchdog:');
   }

@@ -319,6 +319,8 @@ kargs: [quiet]
       expect.stringMatching(/^4:49: boot\.rollback\.counting: there is no script with loader: extlinux/),
     ]);
     expect(await extlinux('rollback: { counting: u-boot }')).toEqual([]);
+    const attempts = `${MINIMAL}boot: { loader: extlinux, rollback: { attempts: 2 } }\n`;
+    expect(await warningsOf(attempts)).toEqual(['4:49 config/extlinux-attempts']);
   });
 
   it('refuse keys that would be published', async () => {
