@@ -36,8 +36,17 @@ export interface ExplainedBoot {
   readonly steps: readonly string[];
 }
 
+/** Where U-Boot's parser of extlinux.conf loads to (boot/pxe_utils.c). */
+const STANDARD_ADDRESSES: Board['addresses'] = {
+  kernel: '${kernel_addr_r}',
+  ramdisk: '${ramdisk_addr_r}',
+  fdt: '${fdt_addr_r}',
+  scratch: '${pxefile_addr_r}',
+};
+
 /** `plan` is a first installation for `first`, and that of an update for the other two. */
 export function explainBoot(plan: BootPlan, which: BootCase): ExplainedBoot {
+  if (plan.loader === 'extlinux') return explainExtlinux(plan, which);
   const { board, rollback } = plan;
   const before = stateBefore(rollback, which);
   const counted = countBoot(board, rollback, before);
@@ -75,6 +84,47 @@ export function explainBoot(plan: BootPlan, which: BootCase): ExplainedBoot {
         : [`use the device tree at ${board.deviceTree.builtin}, which U-Boot or the firmware brings`]),
       startCommand(board, loads, overlays),
       'if any of this fails: reset, which is one more attempt while an update is on trial',
+    ],
+  };
+}
+
+/** U-Boot's own parser of extlinux.conf, which counts nothing; with CONFIG_BOOTCOUNT_LIMIT altbootcmd names the label. */
+function explainExtlinux(plan: BootPlan, which: BootCase): ExplainedBoot {
+  const { rollback } = plan;
+  const board = { ...plan.board, addresses: STANDARD_ADDRESSES };
+  const before = stateBefore(rollback, which);
+  const { after, steps } = countBoot(board, rollback, before);
+  const failed = which === 'rolled-back';
+  const previous = failed && rollback.counting === 'u-boot' && plan.deployments.length > 1;
+  const deployment = plan.deployments[previous ? 1 : 0];
+  if (deployment === undefined) throw new Error('a boot plan has at least one deployment');
+  const { version, commit, directory, layout, options } = deployment;
+  // libostree writes no FDTDIR.
+  const { deviceTree, ...plain } = layout;
+  const loads = loadedFiles(
+    board,
+    { ...deployment, layout: deviceTree?.kind === 'file' ? layout : plain },
+    [],
+  );
+  return {
+    case: which,
+    before,
+    after,
+    commit,
+    ...(version === undefined ? {} : { version }),
+    directory,
+    loads,
+    bootargs: options.join(' '),
+    command: startCommand(board, loads, []),
+    steps: [
+      ...steps,
+      'read extlinux/extlinux.conf, which is boot/loader/syslinux.cfg',
+      previous
+        ? 'start the label of the previous deployment (pxe_label_override)'
+        : 'start the default label, which is the newest deployment',
+      ...loads.map(({ what, path, address }) => `load the ${what} ${baseName(path)} to ${address}`),
+      startCommand(board, loads, []),
+      'if a file cannot be loaded or the command refuses the kernel: try the next label',
     ],
   };
 }

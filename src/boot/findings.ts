@@ -41,7 +41,7 @@ export function planDiagnostics(facts: {
       kernelPath,
     );
   } else if (built !== undefined && built !== board.arch) {
-    warn('kernel-arch', `the kernel is for ${built}, boot.scr for ${board.arch}`, kernelPath);
+    warn('kernel-arch', `the kernel is for ${built}, the board is ${board.arch}`, kernelPath);
   } else if (layout.format === 'gzip' && board.arch !== 'x86_64') {
     warn(
       'kernel-format',

@@ -21,6 +21,14 @@ import {
   emptySysroot,
   entryStyle,
 } from './deployments.ts';
+import type { BootLoader } from './extlinux.ts';
+import {
+  EXTLINUX_LINKS,
+  checkExtlinux,
+  extlinuxDiagnostics,
+  isAboutScript,
+  renderExtlinux,
+} from './extlinux.ts';
 import { planDiagnostics } from './findings.ts';
 import { configuredKernelArgs } from './kernel-args.ts';
 import { kernelArch } from './kernel-format.ts';
@@ -49,6 +57,8 @@ export interface BootOptions {
   readonly arch?: string;
   /** The command that starts the kernel follows from the kernel's format where the board does not fix it. */
   readonly board?: Omit<Board, 'bootCommand'> & { readonly bootCommand?: BootCommand };
+  /** `u-boot` when absent. */
+  readonly loader?: BootLoader;
   readonly rollback?: Partial<RollbackScheme>;
   /** Time in the header of boot.scr, seconds since 1970; the commit's when absent. */
   readonly timestamp?: number;
@@ -87,8 +97,11 @@ export interface BootPlan {
   /** Links of the physical root: boot/boot, boot/loader, ostree/boot.N and what is below it. */
   readonly links: readonly BootLink[];
   readonly entries: readonly PlannedEntry[];
-  /** boot/loader/uEnv.txt */
-  readonly uEnv: string;
+  readonly loader: BootLoader;
+  /** boot/loader/uEnv.txt; absent with extlinux. */
+  readonly uEnv?: string;
+  /** boot/loader/syslinux.cfg, which boot/extlinux/extlinux.conf leads to; with extlinux only. */
+  readonly extlinux?: string;
   readonly board: Board;
   readonly rollback: RollbackScheme;
   readonly timestamp: number;
@@ -127,14 +140,16 @@ export async function planBoot(store: ByteStore, commit: Checksum, options: Boot
 
   const { timestamp, metadata } = await readCommit(store, commit);
   const { board, archKnown } = chooseBoard(sysroot, metadata, options);
+  const loader = options.loader ?? 'u-boot';
+  const script = loader === 'u-boot' && board.environment.kind !== 'none';
   const rollback: RollbackScheme = {
-    counting: options.rollback?.counting ?? (board.environment.kind === 'none' ? 'none' : 'script'),
+    counting: options.rollback?.counting ?? (script ? 'script' : 'none'),
     attempts: options.rollback?.attempts ?? 3,
     profile: options.rollback?.profile ?? 'ostree',
   };
+  if (loader === 'extlinux') checkExtlinux(rollback);
   checkBoard(board, rollback);
   const entries = bootEntries(sysroot, entryStyle(options.libostree));
-  const uEnv = renderUbootConfig(entries, sysroot.configured[0]?.uEnv);
   const bootFiles = filesOf(sysroot);
   return {
     osname: options.osname,
@@ -148,13 +163,22 @@ export async function planBoot(store: ByteStore, commit: Checksum, options: Boot
     })),
     bootFiles,
     bootBytes: bootFiles.reduce((sum, file) => sum + (file.kind === 'file' ? file.size : 0), 0),
-    links: linksOf(sysroot),
+    links: [...linksOf(sysroot), ...(loader === 'extlinux' ? EXTLINUX_LINKS : [])],
     entries: entries.map(({ fileName, fields }) => ({ fileName, text: formatBlsEntry(fields) })),
-    uEnv,
+    loader,
+    ...(loader === 'extlinux'
+      ? { extlinux: renderExtlinux(entries) }
+      : { uEnv: renderUbootConfig(entries, sysroot.configured[0]?.uEnv) }),
     board,
     rollback,
     timestamp: options.timestamp ?? timestamp,
-    diagnostics: planDiagnostics({ sysroot, board, archKnown }),
+    diagnostics:
+      loader === 'extlinux'
+        ? [
+            ...planDiagnostics({ sysroot, board, archKnown: true }).filter((found) => !isAboutScript(found)),
+            ...extlinuxDiagnostics(sysroot, rollback, options.rollback?.counting !== undefined),
+          ]
+        : planDiagnostics({ sysroot, board, archKnown }),
   };
 }
 

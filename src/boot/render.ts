@@ -7,18 +7,24 @@ import type { BootPlan } from './plan.ts';
 
 /**
  * Relative path → bytes: `uEnv.txt` and `loader/entries/*.conf` as in boot/loader.N on the device, `boot.cmd`,
- * `boot.scr`, and `fw_env.config` when the place of the environment is known. The same plan gives the same bytes.
+ * `boot.scr`, and `fw_env.config` when the place of the environment is known. With extlinux, `extlinux.conf` stands in
+ * the place of `uEnv.txt` and of the script. The same plan gives the same bytes.
  */
 export function renderBoot(plan: BootPlan): Map<string, Uint8Array> {
-  const script = utf8(renderBootScript(plan.board, plan.rollback));
-  const files = new Map<string, Uint8Array>([['uEnv.txt', utf8(plan.uEnv)]]);
+  const files = new Map<string, Uint8Array>();
+  if (plan.uEnv !== undefined) files.set('uEnv.txt', utf8(plan.uEnv));
+  if (plan.extlinux !== undefined) files.set('extlinux.conf', utf8(plan.extlinux));
   for (const { fileName, text } of plan.entries) files.set(`loader/entries/${fileName}`, utf8(text));
-  files.set('boot.cmd', script);
-  files.set(
-    'boot.scr',
-    encodeScriptImage({ script, name: 'OSTree boot script', arch: plan.board.arch, time: plan.timestamp }),
-  );
-  const fwEnv = renderFwEnvConfig(plan.board.environment);
+  if (plan.loader === 'u-boot') {
+    const script = utf8(renderBootScript(plan.board, plan.rollback));
+    files.set('boot.cmd', script);
+    files.set(
+      'boot.scr',
+      encodeScriptImage({ script, name: 'OSTree boot script', arch: plan.board.arch, time: plan.timestamp }),
+    );
+  }
+  const kept = plan.loader === 'u-boot' || plan.rollback.counting !== 'none';
+  const fwEnv = kept ? renderFwEnvConfig(plan.board.environment) : undefined;
   if (fwEnv !== undefined) files.set('fw_env.config', utf8(fwEnv));
   return files;
 }

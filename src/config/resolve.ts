@@ -66,6 +66,26 @@ export function resolveConfig(
     signing: { keys: resolve(base, raw.signing.keys), expires: resolveExpiry(raw.signing.expires) },
     output: resolve(base, raw.output),
   };
+  if (config.boot.loader === 'extlinux') {
+    if (config.boot.overlays.length > 0) {
+      fault(
+        ['boot', 'overlays'],
+        'libostree writes no FDTOVERLAYS, so that nothing would apply them with loader: extlinux; apply them to the device tree in the build (fdtoverlay of dtc), or use loader: u-boot',
+      );
+    }
+    if (config.boot.commitKargs.length > 0) {
+      fault(
+        ['boot', 'commit-kargs'],
+        'nothing reads the kernel arguments of a commit with loader: extlinux; use boot.kargs, or loader: u-boot',
+      );
+    }
+    if (config.boot.rollback.counting === 'script') {
+      fault(
+        ['boot', 'rollback', 'counting'],
+        'there is no script with loader: extlinux; expected u-boot where U-Boot has CONFIG_BOOTCOUNT_LIMIT, or none',
+      );
+    }
+  }
   if (isInside(config.signing.keys, config.output)) {
     fault(
       ['signing', 'keys'],
@@ -259,6 +279,13 @@ function warnAboutOddities(
         warn(path.slice(0, 2), 'config/no-boot-loader', 'it has no effect with loader: none');
       }
     }
+  }
+  if (boot.loader === 'extlinux' && given('boot', 'rollback', 'attempts')) {
+    warn(
+      ['boot', 'rollback', 'attempts'],
+      'config/extlinux-attempts',
+      "it has no effect with loader: extlinux; bootlimit in U-Boot's own environment is the number",
+    );
   }
   if (given('device', 'watchdog-timeout') && !given('device', 'watchdog')) {
     warn(['device', 'watchdog-timeout'], 'config/no-watchdog', 'it has no effect without watchdog:');

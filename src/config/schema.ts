@@ -182,8 +182,9 @@ const kernelArgument = text(
 const boot = z
   .strictObject(
     {
-      loader: z.enum(['u-boot', 'none'], 'one of u-boot, none').default('u-boot').meta({
-        description: 'The boot loader for which files are written.',
+      loader: z.enum(['u-boot', 'extlinux', 'none'], 'one of u-boot, extlinux, none').default('u-boot').meta({
+        description:
+          'What starts the release: a boot script in U-Boot, an extlinux.conf for boards that read nothing else, or none.',
       }),
       board: text(/^[^\0]+$/, 'the name of a board such as verdin-imx8mm, or the path of a board file')
         .optional()

@@ -38,7 +38,7 @@ export interface OstreeConfig {
 export type RollbackProfile = 'ostree' | 'aktualizr' | 'aktualizr-lite' | 'torizon';
 
 export interface BootConfig {
-  readonly loader: 'u-boot' | 'none';
+  readonly loader: 'u-boot' | 'extlinux' | 'none';
   /** Absent: any board with U-Boot's standard boot. */
   readonly board?: BoardConfig;
   /** Kernel arguments of the first deployment, one an element: the board's, `root=` and the configured ones. */

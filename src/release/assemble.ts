@@ -11,6 +11,7 @@ import { withSession } from './session.ts';
 import type { StoreSourceOptions } from './store-source.ts';
 import { storeSource } from './store-source.ts';
 import { boardOf } from './board.ts';
+import { configuredCounting } from './boot-plan.ts';
 import { renderFwEnvConfig } from '../boot/board.ts';
 import { checkGivenVersion, chooseVersion } from './version.ts';
 
@@ -63,14 +64,17 @@ export async function assembleRelease(options: AssembleOptions): Promise<Release
 function additionsOf({ boot, device }: Config): NonNullable<StoreSourceOptions['additions']> {
   if (boot.loader === 'none') return {};
   const { scripts, watchdog } = device;
+  const counting = configuredCounting(boot, boot.loader);
+  const counted = counting === undefined ? boot.loader === 'u-boot' : counting !== 'none';
   const fwEnvConfig =
-    boot.board === undefined ? undefined : renderFwEnvConfig(boardOf(boot.board).environment);
+    boot.board === undefined || !counted ? undefined : renderFwEnvConfig(boardOf(boot.board).environment);
   return {
     initramfs: boot.initramfs,
     variables: { kargs: boot.commitKargs, overlays: boot.overlays },
     ...(scripts
       ? {
           device: {
+            counted,
             ...(watchdog === undefined ? {} : { watchdog }),
             ...(fwEnvConfig === undefined ? {} : { fwEnvConfig }),
           },

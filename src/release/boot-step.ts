@@ -49,10 +49,11 @@ export async function bootFiles(
   content: Pick<ReleaseContent, 'kargs' | 'source'>,
 ): Promise<BootFiles> {
   const { config, repo, events } = session;
-  if (config.boot.loader === 'none') return { files: [] };
+  const { loader } = config.boot;
+  if (loader === 'none') return { files: [] };
   events({ type: 'stage', stage: 'boot', title: 'Planning the deployment' });
   const plan = (previous?: EarlierDeployment): Promise<BootPlan> =>
-    planRelease(config, openStore(repo), commit, content, previous);
+    planRelease(config, openStore(repo), commit, { ...content, loader }, previous);
   const first = await plan();
   const update = parent === undefined ? undefined : await plan({ commit: parent.commit });
   const rendered = renderBoot(first);
@@ -75,14 +76,14 @@ export async function bootFiles(
   if (update !== undefined) {
     for (const [path, bytes] of renderBoot(update)) {
       // The script does not depend on what was deployed before.
-      if (path === 'uEnv.txt' || path.startsWith('loader/')) files.push([`boot/update/${path}`, bytes]);
+      if (/^(?:uEnv\.txt$|extlinux\.conf$|loader\/)/.test(path)) files.push([`boot/update/${path}`, bytes]);
     }
   }
   files.push(['boot/plan.json', utf8(`${JSON.stringify(plans, null, 2)}\n`)]);
   return {
     files,
     manifest: {
-      loader: 'u-boot',
+      loader,
       bootcsum: first.deployments[0]?.layout.bootcsum ?? commit,
       kargs: [...content.kargs],
       files: files.map(([path, bytes]) => ({ path, size: bytes.length, sha256: sha256(bytes) })),

@@ -32,7 +32,7 @@ export async function explainRelease(options: OpenReleaseOptions): Promise<Expla
     throw new TreewrightError('config/no-boot-loader', `release ${version} was made with boot.loader: none`);
   }
   events({ type: 'stage', stage: 'boot', title: 'Planning the deployments' });
-  const planned = { kargs: boot.kargs, source };
+  const planned = { kargs: boot.kargs, loader: boot.loader, source };
   const previous = ostree.parent ?? ostree.commit;
   const first = await planRelease(config, repo, ostree.commit, planned);
   const update = await planRelease(config, repo, ostree.commit, planned, { commit: previous });

@@ -28,7 +28,8 @@ export async function diskLayout(
   const images = imagesDirectory(config);
   const blobs: DiskBlob[] = [];
   const files: FatSource[] = [];
-  for (const [index, { location, bytes }] of initialEnvironments(plan.board, plan.rollback).entries()) {
+  const state = plan.loader === 'extlinux' ? [] : initialEnvironments(plan.board, plan.rollback);
+  for (const [index, { location, bytes }] of state.entries()) {
     const store = plan.board.environment;
     if (store.kind === 'raw') {
       blobs.push({

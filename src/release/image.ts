@@ -79,6 +79,7 @@ export async function makeImage(options: ImageOptions): Promise<ImageReport> {
   events({ type: 'stage', stage: 'boot', title: 'Planning the image' });
   const plan = await planRelease(config, repo, commit, {
     kargs: manifest.boot.kargs,
+    loader: manifest.boot.loader,
     source: manifest.source,
   });
   const found = await checkDevice(config, manifest, plan, repo);

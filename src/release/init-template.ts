@@ -54,7 +54,7 @@ ostree:
   layout: ostree   # or meta-updater, or none to commit the tree as it is
 
 boot:
-  loader: u-boot   # or none
+  loader: u-boot   # or extlinux, none
   kargs: []   # such as [console=ttymxc0, quiet]
   rollback:
     attempts: 3   # boots that may fail before the previous release is started again

@@ -40,7 +40,7 @@ const deltaSchema = z.strictObject({
 const fileSchema = z.strictObject({ path: relativePath, size, sha256: checksum });
 
 const bootSchema = z.strictObject({
-  loader: z.literal('u-boot'),
+  loader: z.enum(['u-boot', 'extlinux']),
   /** SHA-256 over kernel, initramfs and device trees: what changes when a device must copy them to /boot anew. */
   bootcsum: checksum,
   kargs: z.array(z.string()),

@@ -8,6 +8,7 @@ import { ensureDirectory, lookup, resolve, rootStat } from './walk.ts';
 export const DEVICE_FILES = [
   'treewright-update',
   'mark-good',
+  'extlinux-label',
   'mark-good.init',
   'watchdog.init',
   'treewright-mark-good.service',
@@ -21,6 +22,8 @@ export interface DeviceSettings {
   readonly watchdog?: { readonly device: string; readonly timeout: number };
   /** /etc/fw_env.config; absent when the board does not say where the environment is. */
   readonly fwEnvConfig?: string;
+  /** False when nothing counts boot attempts, so that the boot loader need not be told about them. */
+  readonly counted?: boolean;
 }
 
 export interface DeviceInput {
@@ -50,6 +53,7 @@ export function addDeviceFiles(input: DeviceInput, diagnostics: DiagnosticSink):
   };
   install('treewright-update', 'usr/bin/treewright-update');
   install('mark-good', 'usr/lib/treewright/mark-good');
+  install('extlinux-label', 'usr/lib/treewright/extlinux-label');
   ensureDirectory(tree, 'usr/lib/treewright/health.d');
   ensureDirectory(tree, 'usr/etc/treewright/health.d');
   put('usr/etc/treewright/update.conf', utf8(settingsText(settings)), 0o644);
@@ -59,8 +63,9 @@ export function addDeviceFiles(input: DeviceInput, diagnostics: DiagnosticSink):
 }
 
 /** Read by the scripts as shell; values are paths and numbers. */
-function settingsText({ watchdog }: DeviceSettings): string {
+function settingsText({ watchdog, counted = true }: DeviceSettings): string {
   const lines = ['# Settings of treewright-update, mark-good and the watchdog, as shell variables.'];
+  if (!counted) lines.push('COUNTING=none');
   if (watchdog !== undefined) {
     lines.push(`WATCHDOG=${watchdog.device}`, `WATCHDOG_TIMEOUT=${watchdog.timeout}`);
   }

@@ -3,6 +3,8 @@ import { lstat, mkdir, mkdtemp, readFile, readdir, readlink, rm, symlink, writeF
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { BootLoader } from '../../src/boot/extlinux.ts';
+import { EXTLINUX_LINKS } from '../../src/boot/extlinux.ts';
 import { renderBoot } from '../../src/boot/render.ts';
 import type { BootPlan, EarlierDeployment } from '../../src/boot/plan.ts';
 import { planBoot } from '../../src/boot/plan.ts';
@@ -38,6 +40,8 @@ interface Release {
 interface Scenario {
   readonly name: string;
   readonly kargs: readonly string[];
+  /** Whether it is deployed with extlinux.conf, too. */
+  readonly extlinux?: boolean;
   /** Deployed one after the other. */
   readonly releases: readonly Release[];
 }
@@ -49,6 +53,7 @@ const devicetree = { [`${MODULES}/devicetree`]: 'device tree' };
 const SCENARIOS: readonly Scenario[] = [
   {
     name: 'initramfs and one device tree, then the same kernel, then changes that leave the boot loader alone',
+    extlinux: true,
     kargs: ['root=LABEL=otaroot', 'console=ttyS0', 'console=tty1', 'dyndbg="file a.c +p"', 'quiet'],
     releases: [
       { version: '1.0', tree: tree({ ...initramfs, ...devicetree }) },
@@ -90,6 +95,7 @@ const SCENARIOS: readonly Scenario[] = [
   },
   {
     name: 'no initramfs, then no initramfs and another kernel release',
+    extlinux: true,
     kargs: ['root=/dev/mmcblk0p2', 'init=/sbin/mine', 'rw'],
     releases: [
       { tree: tree({}) },
@@ -174,13 +180,14 @@ async function writeTree(directory: string, files: Tree): Promise<void> {
 
 interface Device {
   readonly suite: Suite;
+  readonly loader: BootLoader;
   readonly repo: string;
   readonly sysroot: string;
   ostree(...args: string[]): Promise<string>;
 }
 
-async function makeDevice(suite: Suite, name: string): Promise<Device> {
-  const root = join(scratch, `${suite}-${name}`);
+async function makeDevice(suite: Suite, name: string, loader: BootLoader = 'u-boot'): Promise<Device> {
+  const root = join(scratch, `${suite}-${name}-${loader}`);
   const [repo, sysroot] = [join(root, 'repo'), join(root, 'sysroot')];
   await mkdir(sysroot, { recursive: true });
   const ostree = async (...args: string[]): Promise<string> => {
@@ -194,7 +201,15 @@ async function makeDevice(suite: Suite, name: string): Promise<Device> {
   await mkdir(join(sysroot, 'boot/loader.0'));
   await symlink('loader.0', join(sysroot, 'boot/loader'));
   await writeFile(join(sysroot, 'boot/loader/uEnv.txt'), '');
-  return { suite, repo, sysroot, ostree };
+  if (loader === 'extlinux') {
+    // With both files there, libostree keeps this one and lets go of the other.
+    await writeFile(join(sysroot, 'boot/loader/syslinux.cfg'), '');
+    for (const { path, target } of EXTLINUX_LINKS) {
+      await mkdir(dirname(join(sysroot, path)));
+      await symlink(target, join(sysroot, path));
+    }
+  }
+  return { suite, loader, repo, sysroot, ostree };
 }
 
 async function commitRelease(device: Device, directory: string, release: Release): Promise<Checksum> {
@@ -241,8 +256,22 @@ async function expectSame(device: Device, plan: BootPlan, trees: ReadonlyMap<Che
   const rendered = renderBoot(plan);
   const expected = new Map<string, string>([[loader, 'directory'], [`${loader}/entries`, 'directory']]); // prettier-ignore
   const base64 = (bytes: Uint8Array | string): string => `file ${Buffer.from(bytes).toString('base64')}`;
-  expected.set(`${loader}/uEnv.txt`, base64(rendered.get('uEnv.txt') ?? 'absent'));
-  expect((await readFile(join(device.sysroot, loader, 'uEnv.txt'))).toString()).toBe(plan.uEnv);
+  const [file, ours, text] =
+    device.loader === 'u-boot'
+      ? ['uEnv.txt', 'uEnv.txt', plan.uEnv]
+      : ['syslinux.cfg', 'extlinux.conf', plan.extlinux];
+  expected.set(`${loader}/${file}`, base64(rendered.get(ours) ?? 'absent'));
+  expect((await readFile(join(device.sysroot, loader, file))).toString()).toBe(text);
+  if (device.loader === 'extlinux') {
+    for (const { path } of EXTLINUX_LINKS) {
+      expected.set(dirname(path), 'directory');
+      expect((await readFile(join(device.sysroot, path))).toString()).toBe(text);
+    }
+    expect(text?.match(/\(ostree:\d\)$/gm)).toEqual([
+      '(ostree:0)',
+      ...plan.deployments.map((_, i) => `(ostree:${i})`),
+    ]);
+  }
   for (const { fileName, text } of plan.entries) {
     const path = `${loader}/entries/${fileName}`;
     const theirs = (await readFile(join(device.sysroot, path))).toString();
@@ -290,10 +319,14 @@ const VERSIONS: readonly (readonly [Suite, string])[] = [
 
 for (const [suite, libostree] of VERSIONS) {
   describeReference(`boot plan against ostree ${libostree}`, [`${suite}:ostree`], () => {
-    test.each(SCENARIOS.map((scenario, i) => ({ ...scenario, i })))(
-      '$name: uEnv.txt, entries, boot checksum, files and links are those of admin deploy',
-      async ({ kargs, releases, i }) => {
-        const device = await makeDevice(suite, String(i));
+    const both = SCENARIOS.flatMap((scenario, i) => [
+      { ...scenario, i, loader: 'u-boot' as const },
+      ...(scenario.extlinux === true ? [{ ...scenario, i, loader: 'extlinux' as const }] : []),
+    ]);
+    test.each(both)(
+      '$loader: $name: configuration, entries, boot checksum, files and links are those of admin deploy',
+      async ({ kargs, releases, i, loader }) => {
+        const device = await makeDevice(suite, String(i), loader);
         const store = openStore(device.repo);
         const trees = new Map<Checksum, Tree>();
         let previous: EarlierDeployment | undefined;
@@ -313,6 +346,7 @@ for (const [suite, libostree] of VERSIONS) {
             osname: OSNAME,
             kargs,
             libostree,
+            loader,
             arch: 'aarch64',
             ...(previous === undefined ? {} : { previous }),
           });

@@ -164,6 +164,7 @@ describe('options', () => {
     ['config/bad-rollback', { rollback: { attempts: 0 } }],
     ['config/bad-rollback', { board: { ...distroBoard('arm64'), environment: { kind: 'none' as const } }, rollback: { counting: 'script' as const } }],
     ['config/bad-board', { board: { ...distroBoard('arm64'), device: 'mmc 0:1; reset' } }],
+    ['config/bad-rollback', { loader: 'extlinux' as const, rollback: { counting: 'script' as const } }],
     ['usage/bad-commit', { previous: { commit: 'main' as Checksum } }],
   ] as const)('%s', async (code, options) => {
     await expect(plan({ ...RELEASE, [KERNEL]: 'k' }, options)).rejects.toMatchObject({ code });
@@ -175,7 +176,7 @@ describe('options', () => {
     for (const bootVersion of [0, 1] as const) {
       const made = await plan(files, { previous, bootVersion });
       expect(made).toMatchObject({ bootVersion, subBootVersion: 1 });
-      expect(made.uEnv.match(/ostree=\/ostree\/boot\.\d/g)).toEqual(
+      expect(made.uEnv?.match(/ostree=\/ostree\/boot\.\d/g)).toEqual(
         Array.from({ length: 2 }, () => `ostree=/ostree/boot.${bootVersion}`),
       );
     }
@@ -243,6 +244,49 @@ describe('findings', () => {
   });
 });
 
+describe('findings of a plan with extlinux.conf', () => {
+  const base = { ...RELEASE, [KERNEL]: arm64Image(), [INITRAMFS]: 'i' };
+  const told = async (
+    files: Parameters<typeof plan>[0],
+    options: Partial<BootOptions> = {},
+  ): Promise<string[]> =>
+    (await plan(files, { loader: 'extlinux', ...options })).diagnostics
+      .map(({ severity, code }) => `${severity} ${code}`)
+      .filter((found) => found !== 'warning config/extlinux-rollback');
+
+  test('are what rollback there is, and no complaint about a script', async () => {
+    expect(await told(base)).toEqual([]);
+    expect((await plan(base, { loader: 'extlinux' })).diagnostics).toHaveLength(1);
+    for (const counting of ['u-boot', 'none'] as const) {
+      expect(await told(base, { rollback: { counting } })).toEqual(['note config/extlinux-rollback']);
+    }
+    const fit = await commit({ ...base, [KERNEL]: Uint8Array.of(0xd0, 0x0d, 0xfe, 0xed) });
+    expect(await told(base, { previous: { commit: fit } })).toEqual([]);
+  });
+
+  test('are what it has no place for', async () => {
+    const modules = 'usr/lib/modules/6.1';
+    expect(await told({ ...base, [`${modules}/devicetree`]: 'd' })).toEqual([]);
+    expect(await told({ ...base, [`${modules}/dtb/a.dtb`]: 'd' })).toEqual([
+      'warning input/extlinux-device-trees',
+    ]);
+    expect(await told({ ...base, [KERNEL]: Uint8Array.of(0xd0, 0x0d, 0xfe, 0xed) })).toEqual([
+      'warning input/kernel-format',
+    ]);
+    expect(await told({ ...base, 'usr/lib/ostree-boot/uEnv.txt': 'a=1\r\n' })).toEqual([
+      'warning input/extlinux-uenv',
+    ]);
+  });
+
+  test('are kernel arguments that U-Boot changes or cuts', async () => {
+    for (const word of ["a='b'", 'a=b\\c', 'root=${slot}', 'root=$(slot)']) {
+      expect(await told(base, { kargs: [word] }), word).toEqual(['warning input/karg-quote']);
+    }
+    expect(await told(base, { kargs: ['a=$b'] })).toEqual([]);
+    expect(await told(base, { kargs: ['x'.repeat(500)] })).toEqual(['warning input/karg-length']);
+  });
+});
+
 describe('rendered files', () => {
   const raw = {
     ...distroBoard('arm64'),
@@ -266,6 +310,17 @@ describe('rendered files', () => {
     const image = decodeUbootImage(rendered.get('boot.scr') ?? new Uint8Array());
     expect(image).toMatchObject({ arch: 'arm64', type: 'script', time: 1_700_000_000 });
     expect(decodeScriptData(image.data)).toEqual(rendered.get('boot.cmd'));
+  });
+
+  test('with extlinux: its file in the place of uEnv.txt and script, fw_env.config when U-Boot counts', async () => {
+    const names = async (options: Partial<BootOptions>): Promise<string[]> => [
+      ...renderBoot(await plan(files, { loader: 'extlinux', ...options })).keys(),
+    ];
+    const extlinux = ['extlinux.conf', 'loader/entries/ostree-1.conf'];
+    expect(await names({ board: raw })).toEqual(extlinux);
+    const { location } = raw.environment;
+    const board = { ...raw, environment: { kind: 'u-boot' as const, locations: [location] } };
+    expect(await names({ board, rollback: { counting: 'u-boot' } })).toEqual([...extlinux, 'fw_env.config']);
   });
 
   test('fw_env.config is there when the place of the environment is known, and boot.cmd uses the same place', async () => {

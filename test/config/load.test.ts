@@ -168,7 +168,7 @@ kargs: [quiet]
         "6:11: ostree.branch: expected an OSTree ref: parts joined by "/", each of letters, digits, "_", "-" and ".", none beginning with "-" or ".", found "/gateway"",
         "7:11: ostree.osname: expected a single directory name of letters, digits, "_", "-", "." and "+", found "a/b"",
         "8:11: ostree.layout: expected one of ostree, meta-updater, none, found "debian"",
-        "10:11: boot.loader: expected one of u-boot, none, found "grub"",
+        "10:11: boot.loader: expected one of u-boot, extlinux, none, found "grub"",
         "11:10: boot.kargs: expected a list of kernel arguments such as [console=ttymxc0, quiet], found "console=ttyS0"; write [console=ttyS0]",
         "12:25: boot.rollback.attempts: expected a whole number from 1 to 9, found "three"",
         "12:34: unknown key "tries" in boot.rollback; expected one of attempts, profile, counting",
@@ -308,6 +308,20 @@ kargs: [quiet]
         "4:50: apps[1].compose: its folder gives it the name "b", which apps[0] has already; add name:",
       ]
     `);
+  });
+
+  it('say what extlinux.conf has no place for', async () => {
+    const extlinux = (more: string): Promise<string[]> =>
+      faultsOf(`${MINIMAL}boot: { loader: extlinux, ${more} }\n`);
+    expect(await extlinux('overlays: [a.dtbo]')).toEqual([
+      expect.stringMatching(/^4:37: boot\.overlays: libostree writes no FDTOVERLAYS/),
+    ]);
+    expect(await extlinux('rollback: { counting: script }')).toEqual([
+      expect.stringMatching(/^4:49: boot\.rollback\.counting: there is no script with loader: extlinux/),
+    ]);
+    expect(await extlinux('rollback: { counting: u-boot }')).toEqual([]);
+    const attempts = `${MINIMAL}boot: { loader: extlinux, rollback: { attempts: 2 } }\n`;
+    expect(await warningsOf(attempts)).toEqual(['4:49 config/extlinux-attempts']);
   });
 
   it('refuse keys that would be published', async () => {

@@ -65,7 +65,8 @@ export function bootTree(plan: BootPlan, root: Directory, options: BootTreeOptio
   const loader = `loader.${plan.bootVersion}`;
   ensureDirectory(tree, `${loader}/entries`);
   for (const { fileName, text } of plan.entries) set(tree, `${loader}/entries/${fileName}`, textFile(text));
-  set(tree, `${loader}/uEnv.txt`, textFile(plan.uEnv));
+  if (plan.uEnv !== undefined) set(tree, `${loader}/uEnv.txt`, textFile(plan.uEnv));
+  if (plan.extlinux !== undefined) set(tree, `${loader}/syslinux.cfg`, textFile(plan.extlinux));
   for (const [path, bytes] of options.extra) {
     set(tree, path, { kind: 'file', stat: rootStat.file(), content: { kind: 'inline', bytes } });
   }

@@ -151,6 +151,44 @@ describeReference('ostree admin on our physical root', ['ostree', 'trixie:ostree
     },
   );
 
+  test.each(['bookworm', 'trixie'] as const)(
+    'extlinux.conf is kept up to date by the first upgrade and those after it (%s)',
+    async (suite) => {
+      await publish(1);
+      const [ours, theirs] = [join(directory, `ours-ext-${suite}`), join(directory, `theirs-ext-${suite}`)];
+      await unpackOurs(ours, { ...options(suite), loader: 'extlinux' });
+      await makeTheirs(theirs, {
+        suite,
+        repo: stage(1),
+        branch: BRANCH,
+        url: `${server.url}/ostree`,
+        loader: 'extlinux',
+      });
+      const boot = async (root: string): Promise<object> => history(await look(join(root, 'boot')));
+      const labels = async (): Promise<string[]> => {
+        const text = await readFile(join(ours, 'boot/extlinux/extlinux.conf'), 'utf8');
+        expect(await readFile(join(ours, 'boot/loader/syslinux.cfg'), 'utf8')).toBe(text);
+        return [...text.matchAll(/^(?:DEFAULT|LABEL) (.*)$/gm)].map(([line]) => line);
+      };
+      expect(await boot(ours)).toEqual(await boot(theirs));
+      expect(await labels()).toEqual([
+        expect.stringMatching(/^DEFAULT .*1\.0 \(ostree:0\)$/),
+        expect.stringMatching(/^LABEL .*1\.0 \(ostree:0\)$/),
+      ]);
+      for (const release of [2, 3]) {
+        await publish(release);
+        for (const root of [ours, theirs]) await upgrade(suite, root);
+        expect(await boot(ours)).toEqual(await boot(theirs));
+        expect(await labels()).toEqual([
+          expect.stringMatching(new RegExp(`^DEFAULT .*${release}\\.0 \\(ostree:0\\)$`)),
+          expect.stringMatching(new RegExp(`^LABEL .*${release}\\.0 \\(ostree:0\\)$`)),
+          expect.stringMatching(new RegExp(`^LABEL .*${release - 1}\\.0 \\(ostree:1\\)$`)),
+        ]);
+      }
+      expect(await readdir(join(ours, 'boot/loader/'))).toEqual(['entries', 'syslinux.cfg']);
+    },
+  );
+
   test("files of /boot that are not libostree's survive upgrades", async () => {
     await publish(1);
     const root = join(directory, 'boot-files');

@@ -2,7 +2,9 @@
 import { execa } from 'execa';
 import { createHash } from 'node:crypto';
 import { lstat, mkdir, readFile, readdir, readlink, symlink, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
+import type { BootLoader } from '../../../src/boot/extlinux.ts';
+import { EXTLINUX_LINKS } from '../../../src/boot/extlinux.ts';
 import { contentOpener } from '../../../src/boot/image/content.ts';
 import type { Remote } from '../../../src/boot/image/sysroot-config.ts';
 import type { Sysroot, SysrootOptions } from '../../../src/boot/image/sysroot.ts';
@@ -92,14 +94,15 @@ export interface OurOptions extends Partial<SysrootOptions> {
   readonly commit: Checksum;
   readonly branch: string;
   readonly remote?: Remote;
+  readonly loader?: BootLoader;
 }
 
 /** Our physical root as a value. */
 export async function ourSysroot(options: OurOptions): Promise<Sysroot> {
-  const { suite, repo, commit, ...rest } = options;
+  const { suite, repo, commit, loader = 'u-boot', ...rest } = options;
   const libostree = LIBOSTREE[suite];
   const store = openStore(repo);
-  const plan = await planBoot(store, commit, { osname: OSNAME, kargs: KARGS, libostree });
+  const plan = await planBoot(store, commit, { osname: OSNAME, kargs: KARGS, libostree, loader });
   return buildSysroot(store, plan, {
     remote: { name: 'origin', publicKeys: [] },
     readonly: false,
@@ -138,6 +141,7 @@ export interface TheirOptions {
   readonly url: string;
   readonly env?: Readonly<Record<string, string>>;
   readonly remoteArgs?: readonly string[];
+  readonly loader?: BootLoader;
 }
 
 /** What the real commands make of `branch` of `repo` at `root`. */
@@ -145,8 +149,16 @@ export async function makeTheirs(root: string, options: TheirOptions): Promise<v
   await prepareTheirs(root, options);
   await mkdir(join(root, 'boot/loader.0'), { recursive: true });
   await symlink('loader.0', join(root, 'boot/loader'));
-  await writeFile(join(root, 'boot/loader/uEnv.txt'), '');
-  const { suite, env = {}, branch } = options;
+  const { suite, env = {}, branch, loader } = options;
+  if (loader === 'extlinux') {
+    await writeFile(join(root, 'boot/loader/syslinux.cfg'), '');
+    for (const { path, target } of EXTLINUX_LINKS) {
+      await mkdir(dirname(join(root, path)));
+      await symlink(target, join(root, path));
+    }
+  } else {
+    await writeFile(join(root, 'boot/loader/uEnv.txt'), '');
+  }
   await runTool('ostree', deployArgs(root, branch), { suite, env, asRoot: true });
 }
 
