@@ -83,13 +83,24 @@ export async function buildWithEd25519(
   progress('ed25519: building libostree with libsodium');
   const build = join(scratch, 'build-root');
   await unpackPackages(debs, build);
-  for (const name of ['build', 'dev', 'tmp']) await mkdir(join(build, name), { recursive: true });
-  // Made by maintainer scripts elsewhere.
-  await symlink('gawk', join(build, 'usr/bin/awk'));
-  await symlink('gcc', join(build, 'usr/bin/cc'));
-  await copyFile(source, join(build, 'build/source.tar.xz'));
-  await writeFile(join(build, 'build/build.sh'), BUILD_SCRIPT);
-  const built = await execa('/bin/sh', ['-c', ENTER_SCRIPT, 'sh', build], {
+  await copyFile(source, join(await prepareBuild(build), 'source.tar.xz'));
+  await runInBuild(build, BUILD_SCRIPT);
+  const options = { recursive: true, verbatimSymlinks: true };
+  await cp(join(build, 'build/out/usr/local'), join(root, 'usr/local'), options);
+}
+
+/** Adds what maintainer scripts make elsewhere to unpacked packages; answers the directory `build` in them. */
+export async function prepareBuild(root: string): Promise<string> {
+  for (const name of ['build', 'dev', 'tmp']) await mkdir(join(root, name), { recursive: true });
+  await symlink('gawk', join(root, 'usr/bin/awk'));
+  await symlink('gcc', join(root, 'usr/bin/cc'));
+  return join(root, 'build');
+}
+
+/** Runs a shell script as root inside `root`, in which JOBS is the number of processors. */
+export async function runInBuild(root: string, script: string): Promise<void> {
+  await writeFile(join(root, 'build/build.sh'), script);
+  const built = await execa('/bin/sh', ['-c', ENTER_SCRIPT, 'sh', root], {
     stdin: 'ignore',
     all: true,
     reject: false,
@@ -97,9 +108,7 @@ export async function buildWithEd25519(
   });
   if (built.exitCode !== 0) {
     throw new Error(
-      `building libostree with ed25519 failed (it needs root or user namespaces): ${built.all.split('\n').slice(-4).join(' | ')}`,
+      `the build failed (it needs root or user namespaces): ${built.all.split('\n').slice(-4).join(' | ')}`,
     );
   }
-  const options = { recursive: true, verbatimSymlinks: true };
-  await cp(join(build, 'build/out/usr/local'), join(root, 'usr/local'), options);
 }
