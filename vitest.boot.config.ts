@@ -5,8 +5,8 @@ export default defineConfig({
   test: {
     include: ['test/qemu/**/*.test.ts'],
     globalSetup: ['test/qemu/global-setup.ts'],
-    testTimeout: 300_000,
-    hookTimeout: 600_000,
+    testTimeout: 600_000,
+    hookTimeout: 900_000,
     maxWorkers: 1,
     retry: 0,
     pool: 'forks',
