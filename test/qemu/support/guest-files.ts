@@ -74,6 +74,7 @@ StandardOutput=tty
 TTYPath=/dev/console
 WorkingDirectory=/
 Restart=always
+Environment=TERM=dumb SYSTEMD_PAGER=
 KillSignal=SIGHUP`;
 
 const UNITS = 'usr/lib/systemd/system';

@@ -133,7 +133,9 @@ export async function makeGuest(name: GuestName): Promise<Guest> {
     await unpackPackages(await downloadWithDependencies(apt, packages), unpacked);
     if (ed25519 === true) {
       const built = cachePath('ostree', [GUEST_OSTREE_BUILD]);
-      await makeOnce(built, (directory, own) => buildGuestOstree(directory, mirror, own));
+      await makeOnce(built, (directory, own) =>
+        buildGuestOstree(directory, { mirror, scratch: own, progress: () => undefined }),
+      );
       await copyTree(built, unpacked);
     }
     await cp(kernel.busybox, join(unpacked, 'usr/bin/busybox'));
