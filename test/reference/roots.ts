@@ -3,12 +3,11 @@
  * each program through the loader and libraries of its own root. A root is made once, under a temporary name, and
  * renamed when it is whole; its name carries a digest of the recipe, so a changed recipe makes a new one.
  */
-import { createHash, randomBytes } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
-import { chmod, mkdir, open, readFile, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
-import { arch, hostname } from 'node:os';
+import { chmod, mkdir, readFile, readdir, writeFile } from 'node:fs/promises';
+import { arch } from 'node:os';
 import { basename, join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import type { DebianMirror } from '../support/debian-packages.ts';
 import {
   downloadWithDependencies,
@@ -17,6 +16,7 @@ import {
   packageOfDeb,
   unpackPackages,
 } from '../support/debian-packages.ts';
+import { makeOnce } from '../support/make-once.ts';
 import { CACHE } from '../support/project.ts';
 
 interface Program {
@@ -99,73 +99,25 @@ export async function ensureRoot(
   recipe: RootRecipe,
   progress: (line: string) => void,
 ): Promise<RootManifest> {
-  await mkdir(ROOTS, { recursive: true });
-  const target = rootPath(recipe);
-  const lock = `${target}.lock`;
-  for (;;) {
-    const present = installedRoot(recipe);
-    if (present) return present;
-    if (await takeLock(lock)) break;
-    await delay(200);
-  }
-  const work = join(ROOTS, `.new-${recipe.name}-${randomBytes(6).toString('hex')}`);
-  try {
-    const present = installedRoot(recipe);
-    if (present) return present;
+  await makeOnce(rootPath(recipe), async (root, scratch) => {
     const mirror = await findDebianMirror();
     progress(`${recipe.name}: fetching ${recipe.packages.join(', ')} from ${mirror.uri}`);
     const apt = await openApt({
-      directory: join(work, 'apt'),
+      directory: join(scratch, 'packages'),
       mirror,
       suites: [recipe.suite],
       assumeInstalled: NOT_NEEDED.filter((name) => !recipe.packages.includes(name)),
     });
     const debs = await downloadWithDependencies(apt, recipe.packages);
-    const root = join(work, 'root');
     await unpackPackages(debs, root);
-    const scratch = join(work, 'scratch');
-    await mkdir(scratch);
     await recipe.finish?.run(root, { mirror, scratch, progress });
     await writeWrappers(root, recipe);
-    const manifest: RootManifest = { name: recipe.name, packages: debs.map(packageOfDeb) };
-    await writeFile(join(root, 'manifest.json'), `${JSON.stringify(manifest, undefined, 1)}\n`);
-    try {
-      await rename(root, target);
-    } catch (error) {
-      // Another process, whose lock was broken, may have been faster: its root is as good.
-      if (!installedRoot(recipe)) throw error;
-    }
-    return manifest;
-  } finally {
-    await rm(work, { recursive: true, force: true });
-    await rm(lock, { force: true });
-  }
-}
-
-/** True when the lock is ours. A lock whose holder died, or that is older than an hour, is removed. */
-async function takeLock(path: string): Promise<boolean> {
-  try {
-    const handle = await open(path, 'wx');
-    await handle.writeFile(`${process.pid} ${hostname()}\n`);
-    await handle.close();
-    return true;
-  } catch (error) {
-    if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error;
-  }
-  const text = await readFile(path, 'utf8').catch(() => '');
-  const age = Date.now() - (await stat(path).then((facts) => facts.mtimeMs, Date.now));
-  const [pid = '', host = ''] = text.trim().split(' ');
-  if (age > 3_600_000 || (host === hostname() && !isAlive(Number(pid)))) await rm(path, { force: true });
-  return false;
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return error instanceof Error && 'code' in error && error.code === 'EPERM';
-  }
+    const made: RootManifest = { name: recipe.name, packages: debs.map(packageOfDeb) };
+    await writeFile(join(root, 'manifest.json'), `${JSON.stringify(made, undefined, 1)}\n`);
+  });
+  const manifest = installedRoot(recipe);
+  if (manifest === undefined) throw new Error(`${rootPath(recipe)} has no manifest.json: remove it`);
+  return manifest;
 }
 
 /** The folder of a root's shared libraries that carries the machine's name, such as `x86_64-linux-gnu`. */

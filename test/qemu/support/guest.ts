@@ -1,34 +1,80 @@
 /**
- * The root filesystem of a device, made of Debian packages for arm64: a kernel with the modules a virtual machine
- * needs, libostree, libubootenv, and BusyBox as its init, arranged as Buildroot arranges a system.
- * Kept in the cache by the versions of its packages.
+ * Root filesystems of devices, made of Debian packages: a kernel with the modules that a virtual machine needs,
+ * libostree, libubootenv, and BusyBox or systemd as init. Kept in the cache by what they are made of.
  */
-import { execa } from 'execa';
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { chmod, cp, mkdir, readdir, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readFile, readdir, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { execa } from 'execa';
+import { runTool } from '../../reference/tools.ts';
 import {
   downloadPackages,
   downloadWithDependencies,
   findDebianMirror,
   openApt,
   packageField,
-  packageOfDeb,
   unpackPackages,
 } from '../../support/debian-packages.ts';
+import { makeOnce } from '../../support/make-once.ts';
 import { CACHE } from '../../support/project.ts';
-import { runTool } from '../../reference/tools.ts';
+import { BUSYBOX_FILES, SYSTEMD_FILES } from './guest-files.ts';
+import type { GuestFiles } from './guest-files.ts';
+import { ED25519_PACKAGES, GUEST_OSTREE_BUILD, buildGuestOstree } from './guest-ostree.ts';
 
 /** Rises when what is made of the packages changes. */
-const VERSION = 3;
+const VERSION = 4;
+
+type Arch = 'arm64' | 'arm';
+
+interface GuestRecipe {
+  readonly arch: Arch;
+  readonly init: 'busybox' | 'systemd';
+  /** Of the userland; kernel and BusyBox are Debian 12's in all of them. */
+  readonly suite: 'bookworm' | 'trixie';
+  readonly packages: readonly string[];
+  /** With a libostree of its own. */
+  readonly ed25519?: true;
+}
+
+const OSTREE = ['ostree', 'ostree-boot', 'libubootenv-tool'];
+
+export const GUESTS = {
+  busybox: { arch: 'arm64', init: 'busybox', suite: 'trixie', packages: OSTREE },
+  systemd: {
+    arch: 'arm64',
+    init: 'systemd',
+    suite: 'trixie',
+    packages: [...OSTREE, 'systemd', 'systemd-sysv'],
+  },
+  arm: { arch: 'arm', init: 'busybox', suite: 'trixie', packages: OSTREE },
+  ed25519: {
+    arch: 'arm64',
+    init: 'busybox',
+    suite: 'bookworm',
+    packages: [...ED25519_PACKAGES, 'libubootenv-tool'],
+    ed25519: true,
+  },
+} as const satisfies Record<string, GuestRecipe>;
+
+export type GuestName = keyof typeof GUESTS;
 
 export interface Guest {
+  readonly arch: Arch;
+  readonly init: 'busybox' | 'systemd';
   /** The root filesystem, with the kernel's modules. */
   readonly rootfs: string;
   readonly kernel: string;
   readonly kernelRelease: string;
+  /** Its libostree can check ed25519 signatures. */
+  readonly verifies: boolean;
 }
+
+/** Names of each architecture: Debian's, its packages', its directory of libraries. */
+const ARCHES = {
+  arm64: { debian: 'arm64', kernel: 'linux-image-arm64', triplet: 'aarch64-linux-gnu' },
+  arm: { debian: 'armhf', kernel: 'linux-image-armmp', triplet: 'arm-linux-gnueabihf' },
+} as const;
 
 /** Directories of the kernel's modules that a virtual machine uses. */
 const MODULES = [
@@ -48,156 +94,126 @@ const MODULES = [
 
 /** Packages that matter only when a package is installed, or that no device of ours runs. */
 const NOT_NEEDED = [
-  ...[
-    'adduser',
-    'base-passwd',
-    'bubblewrap',
-    'debconf',
-    'dpkg',
-    'gnupg',
-    'init-system-helpers',
-    'passwd',
-    'perl',
-  ],
-  ...[
-    'perl-base',
-    'systemd',
-    'usrmerge',
-    'gpgv',
-    'gpg',
-    'fuse3',
-    'libfuse3-4',
-    'libfuse3-3',
-    'gsettings-desktop-schemas',
-  ],
-  ...['glib-networking', 'dconf-gsettings-backend', 'sysvinit-utils', 'dracut', 'initramfs-tools'],
+  ...['adduser', 'base-passwd', 'bubblewrap', 'debconf', 'dpkg', 'gnupg', 'init-system-helpers', 'passwd'],
+  ...['perl', 'perl-base', 'systemd', 'usrmerge', 'gpgv', 'gpg', 'fuse3', 'libfuse3-4', 'libfuse3-3'],
+  ...['gsettings-desktop-schemas', 'glib-networking', 'dconf-gsettings-backend', 'sysvinit-utils'],
+  ...['dracut', 'initramfs-tools'],
 ];
 
-const RCS = `#!/bin/sh
-export PATH=/usr/sbin:/usr/bin
-mountpoint() { grep -q " $1 " /proc/mounts; }
-mountpoint /proc || mount -t proc proc /proc
-mkdir -p /dev/pts /dev/shm
-modprobe i6300esb
-for script in /etc/init.d/S??*; do
-  [ -x "$script" ] && "$script" start
-done
-echo "GUEST-BOOTED $(cat /usr/lib/release-number)"
-`;
+const FILES: Readonly<Record<'busybox' | 'systemd', GuestFiles>> = {
+  busybox: BUSYBOX_FILES,
+  systemd: SYSTEMD_FILES,
+};
 
-const NETWORK = `#!/bin/sh
-[ "$1" = start ] || exit 0
-modprobe virtio_net
-ip link set lo up
-ip link set eth0 up
-ip addr add 10.0.2.15/24 dev eth0
-ip route add default via 10.0.2.2
-`;
-
-/** Makes the guest, or finds it in the cache. */
-export async function makeGuest(): Promise<Guest> {
-  const mirror = await findDebianMirror();
-  const directory = join(CACHE, 'guest');
-  await mkdir(directory, { recursive: true });
-  const apt = (suite: string) =>
-    openApt({
-      directory: join(directory, `apt-${suite}`),
-      mirror,
-      suites: [suite],
-      architecture: 'arm64',
-      assumeInstalled: NOT_NEEDED,
-    });
-  const bookworm = await apt('bookworm');
-  const trixie = await apt('trixie');
-  // The package without a version depends on the newest kernel.
-  const depends = (await packageField(bookworm, 'linux-image-arm64', 'Depends')) ?? '';
-  const kernelPackage = /linux-image-\S+/.exec(depends)?.[0] ?? '';
-  const kernelDebs = await downloadPackages(
-    bookworm,
-    [kernelPackage, 'busybox-static'],
-    join(directory, 'debs'),
-  );
-  const wanted = [kernelPackage, 'busybox-static'];
-  const debs = [
-    ...kernelDebs.filter((path) => wanted.includes(packageOfDeb(path).name)),
-    ...(await downloadWithDependencies(trixie, ['ostree', 'ostree-boot', 'libubootenv-tool'])),
-  ];
+function cachePath(name: string, parts: readonly unknown[]): string {
   const digest = createHash('sha256')
-    .update(JSON.stringify([VERSION, RCS, NETWORK, MODULES, debs.map(packageOfDeb)]))
-    .digest('hex')
-    .slice(0, 10);
-  const target = join(directory, `arm64-${digest}`);
-  const kernelRelease = kernelPackage.replace('linux-image-', '');
-  const guest = { rootfs: join(target, 'rootfs'), kernel: join(target, 'Image'), kernelRelease };
-  if (existsSync(target)) return guest;
-  const work = `${target}.new`;
-  await rm(work, { recursive: true, force: true });
-  await unpackPackages(debs, join(work, 'unpacked'));
-  await arrange(join(work, 'unpacked'), join(work, 'rootfs'), kernelRelease);
-  await cp(join(work, 'unpacked/boot', `vmlinuz-${kernelRelease}`), join(work, 'Image'));
-  await rm(join(work, 'unpacked'), { recursive: true });
-  await rename(work, target);
-  return guest;
+    .update(JSON.stringify([VERSION, parts]))
+    .digest('hex');
+  return join(CACHE, 'guest', `${name}-${digest.slice(0, 10)}`);
 }
 
-async function arrange(from: string, to: string, kernelRelease: string): Promise<void> {
-  const usr = join(to, 'usr');
-  for (const directory of ['bin', 'sbin', 'lib', 'share'])
-    await mkdir(join(usr, directory), { recursive: true });
-  const copy = (path: string): Promise<void> =>
-    cp(join(from, path), join(to, path), { recursive: true, verbatimSymlinks: true });
-  for (const path of ['usr/bin', 'usr/sbin', 'usr/lib/aarch64-linux-gnu', 'usr/lib/ostree']) {
-    if (existsSync(join(from, path))) await copy(path);
-  }
+/** Makes a guest, or finds it in the cache. */
+export async function makeGuest(name: GuestName): Promise<Guest> {
+  const recipe: GuestRecipe = GUESTS[name];
+  const { arch, init, suite, packages, ed25519 } = recipe;
+  const files = FILES[init];
+  const parts = [recipe, NOT_NEEDED, MODULES, files, ed25519 === true ? GUEST_OSTREE_BUILD : ''];
+  const target = cachePath(name, parts);
+  const kernel = await makeKernel(arch);
+  await makeOnce(target, async (rootfs, scratch) => {
+    const mirror = await findDebianMirror();
+    const apt = await openApt({
+      directory: join(scratch, 'apt'),
+      mirror,
+      suites: [suite],
+      architecture: ARCHES[arch].debian,
+      assumeInstalled: NOT_NEEDED.filter((each) => !packages.includes(each)),
+    });
+    const unpacked = join(scratch, 'unpacked');
+    await unpackPackages(await downloadWithDependencies(apt, packages), unpacked);
+    if (ed25519 === true) {
+      const built = cachePath('ostree', [GUEST_OSTREE_BUILD]);
+      await makeOnce(built, (directory, own) =>
+        buildGuestOstree(directory, { mirror, scratch: own, progress: () => undefined }),
+      );
+      await copyTree(built, unpacked);
+    }
+    await cp(kernel.busybox, join(unpacked, 'usr/bin/busybox'));
+    await arrange(unpacked, rootfs, arch, init);
+    await copyTree(kernel.modules, join(rootfs, 'usr/lib/modules'));
+  });
+  return {
+    ...{ arch, init, rootfs: target, verifies: ed25519 === true },
+    ...{ kernel: kernel.image, kernelRelease: kernel.release },
+  };
+}
+
+/** The newest kernel of Debian 12 for an architecture, and its BusyBox. */
+async function makeKernel(
+  arch: Arch,
+): Promise<{ image: string; modules: string; busybox: string; release: string }> {
+  const { debian, kernel } = ARCHES[arch];
+  const target = cachePath(`kernel-${arch}`, [MODULES]);
+  await makeOnce(target, async (made, scratch) => {
+    const apt = await openApt({
+      directory: join(scratch, 'apt'),
+      mirror: await findDebianMirror(),
+      suites: ['bookworm'],
+      architecture: debian,
+    });
+    // The package without a version depends on the newest kernel.
+    const depends = (await packageField(apt, kernel, 'Depends')) ?? '';
+    const newest = /linux-image-\S+/.exec(depends)?.[0];
+    if (newest === undefined) throw new Error(`${kernel} depends on no kernel`);
+    const debs = await downloadPackages(apt, [newest, 'busybox-static'], join(scratch, 'debs'));
+    const unpacked = join(scratch, 'unpacked');
+    await unpackPackages(debs, unpacked);
+    const release = newest.replace('linux-image-', '');
+    await cp(join(unpacked, 'usr/bin/busybox'), join(made, 'busybox'));
+    await cp(join(unpacked, 'boot', `vmlinuz-${release}`), join(made, 'vmlinuz'));
+    const modules = join('usr/lib/modules', release);
+    const wanted = ['modules.builtin', 'modules.order', 'modules.builtin.modinfo', ...MODULES];
+    for (const path of wanted.map((each) => join(modules, each))) {
+      if (existsSync(join(unpacked, path))) await copyTree(join(unpacked, path), join(made, path));
+    }
+    await runTool('depmod', ['-b', join(made, 'usr'), release], { suite: 'qemu' });
+    await writeFile(join(made, 'release'), release);
+  });
+  return {
+    image: join(target, 'vmlinuz'),
+    modules: join(target, 'usr/lib/modules'),
+    busybox: join(target, 'busybox'),
+    release: await readFile(join(target, 'release'), 'utf8'),
+  };
+}
+
+const copyTree = (from: string, to: string): Promise<void> =>
+  cp(from, to, { recursive: true, verbatimSymlinks: true });
+
+/** Takes from unpacked packages what runs on a device, in a merged /usr, and adds what maintainer scripts make. */
+async function arrange(from: string, to: string, arch: Arch, init: 'busybox' | 'systemd'): Promise<void> {
+  const { directories, links, files } = FILES[init];
+  const taken = ['usr/bin', 'usr/sbin', `usr/lib/${ARCHES[arch].triplet}`, 'usr/lib/ostree'];
+  if (init === 'systemd') taken.push('usr/lib/systemd', 'usr/lib/tmpfiles.d');
   for (const name of await readdir(join(from, 'usr/lib'))) {
-    if (/^ld-linux/.test(name)) await copy(`usr/lib/${name}`);
+    if (/^ld-linux/.test(name)) taken.push(`usr/lib/${name}`);
   }
-  for (const path of MODULES) {
-    const module = `usr/lib/modules/${kernelRelease}/${path}`;
-    if (existsSync(join(from, module))) await copy(module);
-  }
-  for (const name of ['modules.builtin', 'modules.order', 'modules.builtin.modinfo']) {
-    await copy(`usr/lib/modules/${kernelRelease}/${name}`);
-  }
+  for (const path of taken)
+    if (existsSync(join(from, path))) await copyTree(join(from, path), join(to, path));
   for (const name of ['bin', 'sbin', 'lib']) await symlink(`usr/${name}`, join(to, name));
-  await runTool('depmod', ['-b', to, kernelRelease], { suite: 'qemu' });
-  for (const directory of [
-    'dev',
-    'proc',
-    'sys',
-    'run',
-    'tmp',
-    'mnt',
-    'root',
-    'var/lib',
-    'var/log',
-    'etc/init.d',
-  ]) {
-    await mkdir(join(to, directory), { recursive: true });
+  for (const path of directories) await mkdir(join(to, path), { recursive: true });
+  for (const [path, { text, mode = 0o644 }] of Object.entries(files)) {
+    await mkdir(join(to, path, '..'), { recursive: true });
+    await writeFile(join(to, path), text, { mode });
+  }
+  for (const [path, target] of Object.entries(links)) {
+    await mkdir(join(to, path, '..'), { recursive: true });
+    await symlink(target, join(to, path));
   }
   const { stdout } = await runTool('busybox', ['--list']);
-  for (const applet of stdout.split('\n')) {
-    const path = join(usr, 'bin', applet);
-    if (
-      applet !== '' &&
-      applet !== 'busybox' &&
-      !existsSync(path) &&
-      !existsSync(join(usr, 'sbin', applet))
-    ) {
-      await symlink('busybox', path);
-    }
+  for (const applet of stdout.split('\n').filter((name) => name !== '' && name !== 'busybox')) {
+    const taken = ['bin', 'sbin'].some((directory) => existsSync(join(to, 'usr', directory, applet)));
+    if (!taken) await symlink('busybox', join(to, 'usr/bin', applet));
   }
-  await rm(join(usr, 'sbin/init'), { force: true });
-  await symlink('../bin/busybox', join(usr, 'sbin/init'));
-  const text = (path: string, content: string): Promise<void> => writeFile(join(to, path), content);
-  await text('usr/lib/os-release', 'ID=guest\nPRETTY_NAME="Guest"\n');
-  await symlink('../usr/lib/os-release', join(to, 'etc/os-release'));
-  await text('etc/passwd', 'root:x:0:0:root:/root:/bin/sh\n');
-  await text('etc/group', 'root:x:0:\n');
-  await text('etc/hostname', 'guest\n');
-  await text('etc/inittab', '::sysinit:/etc/init.d/rcS\nconsole::respawn:-/bin/sh\n');
-  await text('etc/init.d/rcS', RCS);
-  await text('etc/init.d/S10network', NETWORK);
-  for (const script of ['rcS', 'S10network']) await chmod(join(to, 'etc/init.d', script), 0o755);
   await execa('ldconfig', ['-r', to], { reject: false, stdin: 'ignore' });
 }

@@ -23,20 +23,12 @@ export interface Product {
 export interface ProductOptions {
   readonly directory: string;
   readonly guest: Guest;
-  readonly board: string;
   /** Where devices find the release directory. */
   readonly url: string;
-  readonly kargs?: readonly string[];
 }
 
 /** Keys and an empty release directory. */
-export async function makeProduct({
-  directory,
-  guest,
-  board,
-  url,
-  kargs = [],
-}: ProductOptions): Promise<Product> {
+export async function makeProduct({ directory, guest, url }: ProductOptions): Promise<Product> {
   const output = join(directory, 'release');
   await mkdir(output, { recursive: true });
   await generateKeys(join(directory, 'keys'));
@@ -50,13 +42,13 @@ source:
 ${initramfs === undefined ? '' : `  initramfs: ${initramfs}\n`}version: "${version}"
 ostree: { branch: guest/stable, osname: guest }
 boot:
-  board: ${board}
+  board: qemu-${guest.arch}
   root: LABEL=root
-  kargs: [panic=2, quiet${kargs.map((word) => `, ${word}`).join('')}]
+  kargs: [panic=2, quiet]
   rollback: { attempts: 2 }
-device: { scripts: true, watchdog: /dev/watchdog, watchdog-timeout: 10 }
+device: { scripts: true, watchdog: /dev/watchdog, watchdog-timeout: 30 }
 deltas: { from: { last: 2 }, from-nothing: false }
-image: { margin: 250MB, remote: { url: "${url}/ostree", verify: false } }
+image: { margin: 250MB, remote: { url: "${url}/ostree", verify: ${guest.verifies} } }
 output: ./release
 `;
   const command = async (...args: string[]): Promise<string> => {

@@ -1,19 +1,20 @@
 /** What the boot tests have in common: a guest, its product, a web server, and one machine at a time. */
 import { constants } from 'node:fs';
-import { copyFile, mkdtemp, rm } from 'node:fs/promises';
+import { copyFile, mkdtemp, rename, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { StaticServer } from '../../support/http-server.ts';
 import { serveDirectory } from '../../support/http-server.ts';
 import { programBytes } from '../../support/small-rootfs.ts';
+import type { GuestName } from './guest.ts';
 import { makeGuest } from './guest.ts';
 import type { Machine } from './machine.ts';
 import { startMachine } from './machine.ts';
 import type { Product } from './product.ts';
 import { makeProduct } from './product.ts';
 
-/** From reset to the end of boot, with much to spare, in seconds. */
-export const BOOT = 60;
+/** From reset to the end of boot, with much to spare for machines that do other things besides, in seconds. */
+export const BOOT = 120;
 
 /** The boot state when nothing is on trial. */
 export const SETTLED = 'bootcount=0 bootlimit=2 rollback=0 upgrade_available=0';
@@ -31,6 +32,8 @@ export interface Scene {
   readonly commits: ReadonlyMap<string, string>;
   /** Makes a release; every one but the first has an edited program of 4 MB, which gives deltas something to do. */
   release(version: string, files?: Files, options?: { readonly initramfs?: string }): Promise<void>;
+  /** What the web server has from now on: the release directory of the product, or another. */
+  serve(directory: string): Promise<void>;
   /** A machine with a new disk, or with the one that was used last. */
   start(disk: 'new' | 'used'): Promise<Machine>;
   /** Ends the machine that runs. */
@@ -39,16 +42,21 @@ export interface Scene {
 }
 
 /** Makes release 1.0.0 and its image. */
-export async function makeScene(name: string): Promise<Scene> {
+export async function makeScene(name: GuestName): Promise<Scene> {
+  const guest = await makeGuest(name);
   const directory = await mkdtemp(join(tmpdir(), `${name}-`));
-  const guest = await makeGuest();
-  const server = await serveDirectory(join(directory, 'product/release'));
+  const served = join(directory, 'served');
+  const server = await serveDirectory(served);
   const product = await makeProduct({
     directory: join(directory, 'product'),
     guest,
-    board: 'qemu-arm64',
     url: server.url.replace('127.0.0.1', '10.0.2.2'),
   });
+  const serve: Scene['serve'] = async (path) => {
+    await symlink(path, `${served}.new`);
+    await rename(`${served}.new`, served);
+  };
+  await serve(product.output);
   const commits = new Map<string, string>();
   const program = programBytes(11, 4_000_000);
   const release: Scene['release'] = async (version, files = {}, options = {}) => {
@@ -72,10 +80,11 @@ export async function makeScene(name: string): Promise<Scene> {
     server,
     commits,
     release,
+    serve,
     start: async (which) => {
       await stop();
       if (which === 'new') await copyFile(image, disk, constants.COPYFILE_FICLONE);
-      machine = startMachine({ disk });
+      machine = startMachine({ disk, arch: guest.arch, memory: guest.init === 'systemd' ? 1024 : 512 });
       return machine;
     },
     stop,

@@ -1,10 +1,11 @@
-/** Machines of each architecture that start U-Boot from Debian's u-boot-qemu. */
+/** Virtual machines of each architecture that start U-Boot from Debian's u-boot-qemu. */
 import { join } from 'node:path';
+import type { Suite } from '../../reference/recipes.ts';
 import { RECIPES } from '../../reference/recipes.ts';
 import { rootPath } from '../../reference/roots.ts';
 import { referenceTool } from '../../reference/tools.ts';
 
-type Arch = 'arm64' | 'arm' | 'riscv64' | 'x86_64';
+export type Arch = 'arm64' | 'arm' | 'riscv64' | 'x86_64';
 
 const MACHINES: Readonly<
   Record<
@@ -34,18 +35,31 @@ const MACHINES: Readonly<
   },
 };
 
+export interface MachineSettings {
+  readonly suite?: Suite;
+  /** MiB. */
+  readonly memory?: number;
+  /** Devices besides the disk. */
+  readonly devices?: readonly string[];
+}
+
 /** The program and arguments of a machine with `disk` as its only disk, on the first virtio bus. */
-export function ubootMachine(arch: Arch, disk: string): { program: string; args: string[] } {
+export function ubootMachine(
+  arch: Arch,
+  disk: string,
+  { suite = 'machines', memory = 512, devices = ['-net', 'none'] }: MachineSettings = {},
+): { program: string; args: string[] } {
   const { program, args, firmware } = MACHINES[arch];
   const [option, file] = firmware;
   return {
-    program: referenceTool(program, 'machines'),
+    program: referenceTool(program, suite),
     args: [
       ...args,
-      ...['-m', '512', '-nographic', '-accel', 'tcg', '-net', 'none'],
-      ...[option, join(rootPath(RECIPES.machines), 'usr/lib/u-boot', file)],
+      ...['-m', String(memory), '-nographic', '-accel', 'tcg'],
+      ...[option, join(rootPath(RECIPES[suite]), 'usr/lib/u-boot', file)],
       ...['-drive', `if=none,id=d0,file=${disk},format=raw,cache=writeback`],
       ...['-device', 'virtio-blk-pci,drive=d0,romfile='],
+      ...devices,
     ],
   };
 }
