@@ -2,9 +2,17 @@
 import { execa } from 'execa';
 import { cp, mkdir, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import type { ExplainReport } from '../../../src/release/explain.ts';
 import { generateKeys } from '../../../src/trust/keys.ts';
 import { treewright } from '../../support/release.ts';
 import type { Guest } from './guest.ts';
+
+/** What a release has of its own besides files. */
+export interface ReleaseSettings {
+  readonly initramfs?: string;
+  /** Lines of `boot:`. */
+  readonly boot?: readonly string[];
+}
 
 export interface Product {
   readonly directory: string;
@@ -14,8 +22,10 @@ export interface Product {
   release(
     version: string,
     files: Readonly<Record<string, string | Uint8Array>>,
-    options?: { readonly initramfs?: string },
+    settings?: ReleaseSettings,
   ): Promise<string>;
+  /** What U-Boot will do with the newest release. */
+  explain(): Promise<ExplainReport>;
   /** Writes the disk image of the newest release. */
   image(path: string): Promise<void>;
 }
@@ -32,7 +42,10 @@ export async function makeProduct({ directory, guest, url }: ProductOptions): Pr
   const output = join(directory, 'release');
   await mkdir(output, { recursive: true });
   await generateKeys(join(directory, 'keys'));
-  const configuration = (version: string, initramfs: string | undefined): string => `product: guest
+  const configuration = (
+    version: string,
+    { initramfs, boot = [] }: ReleaseSettings,
+  ): string => `product: guest
 machine: virtual
 source:
   rootfs: ./rootfs
@@ -46,7 +59,7 @@ boot:
   root: LABEL=root
   kargs: [panic=2, quiet]
   rollback: { attempts: 2 }
-device: { scripts: true, watchdog: /dev/watchdog, watchdog-timeout: 30 }
+${boot.map((line) => `  ${line}\n`).join('')}device: { scripts: true, watchdog: /dev/watchdog, watchdog-timeout: 30 }
 deltas: { from: { last: 2 }, from-nothing: false }
 image: { margin: 250MB, remote: { url: "${url}/ostree", verify: ${guest.verifies} } }
 output: ./release
@@ -59,7 +72,7 @@ output: ./release
   return {
     directory,
     output,
-    release: async (version, files, options = {}) => {
+    release: async (version, files, settings = {}) => {
       const rootfs = join(directory, 'rootfs');
       await rm(rootfs, { recursive: true, force: true });
       // Hard links: the guest's own files are replaced, never written to.
@@ -71,11 +84,12 @@ output: ./release
         await writeFile(target, content, { mode: 0o755 });
       }
       const file = join(directory, `${version}.yaml`);
-      await writeFile(file, configuration(version, options.initramfs));
+      await writeFile(file, configuration(version, settings));
       await cp(file, join(directory, 'treewright.yaml'));
       const report = JSON.parse(await command('release', '--json')) as { commit: string };
       return report.commit;
     },
+    explain: async () => JSON.parse(await command('boot', 'explain', '--json')) as ExplainReport,
     image: async (path) => {
       await command('image', '--format', 'disk', '--output', path);
     },

@@ -10,7 +10,7 @@ import type { GuestName } from './guest.ts';
 import { makeGuest } from './guest.ts';
 import type { Machine } from './machine.ts';
 import { startMachine } from './machine.ts';
-import type { Product } from './product.ts';
+import type { Product, ReleaseSettings } from './product.ts';
 import { makeProduct } from './product.ts';
 
 /** From reset to the end of boot, with much to spare for machines that do other things besides, in seconds. */
@@ -31,7 +31,7 @@ export interface Scene {
   /** Commit by version. */
   readonly commits: ReadonlyMap<string, string>;
   /** Makes a release; every one but the first has an edited program of 4 MB, which gives deltas something to do. */
-  release(version: string, files?: Files, options?: { readonly initramfs?: string }): Promise<void>;
+  release(version: string, files?: Files, settings?: ReleaseSettings): Promise<void>;
   /** What the web server has from now on: the release directory of the product, or another. */
   serve(directory: string): Promise<void>;
   /** A machine with a new disk, or with the one that was used last. */
@@ -41,8 +41,8 @@ export interface Scene {
   close(): Promise<void>;
 }
 
-/** Makes release 1.0.0 and its image. */
-export async function makeScene(name: GuestName): Promise<Scene> {
+/** Makes release 1.0.0, with `settings`, and its image. */
+export async function makeScene(name: GuestName, settings: ReleaseSettings = {}): Promise<Scene> {
   const guest = await makeGuest(name);
   const directory = await mkdtemp(join(tmpdir(), `${name}-`));
   const served = join(directory, 'served');
@@ -59,13 +59,13 @@ export async function makeScene(name: GuestName): Promise<Scene> {
   await serve(product.output);
   const commits = new Map<string, string>();
   const program = programBytes(11, 4_000_000);
-  const release: Scene['release'] = async (version, files = {}, options = {}) => {
+  const release: Scene['release'] = async (version, files = {}, own = {}) => {
     const bytes = Buffer.from(program);
     if (version !== '1.0.0') bytes.write('a new release of the program', 2_000_000);
     const all = { 'etc/treewright/update.conf': SETTINGS, 'usr/bin/program': bytes, ...files };
-    commits.set(version, await product.release(version, all, options));
+    commits.set(version, await product.release(version, all, own));
   };
-  await release('1.0.0');
+  await release('1.0.0', {}, settings);
   const image = join(directory, 'first.img');
   await product.image(image);
   const disk = join(directory, 'disk.img');

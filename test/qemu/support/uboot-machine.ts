@@ -1,4 +1,5 @@
 /** Virtual machines of each architecture that start U-Boot from Debian's u-boot-qemu. */
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Suite } from '../../reference/recipes.ts';
 import { RECIPES } from '../../reference/recipes.ts';
@@ -43,20 +44,33 @@ export interface MachineSettings {
   readonly devices?: readonly string[];
 }
 
+/** The machine's own QEMU and U-Boot where it has both, else the reference tools'. */
+function emulator(program: string, file: string, suite: Suite): { program: string; firmware: string } {
+  const own = { program: `/usr/bin/${program}`, firmware: `/usr/lib/u-boot/${file}` };
+  if (existsSync(own.program) && existsSync(own.firmware)) return own;
+  return {
+    program: referenceTool(program, suite),
+    firmware: join(rootPath(RECIPES[suite]), own.firmware),
+  };
+}
+
 /** The program and arguments of a machine with `disk` as its only disk, on the first virtio bus. */
 export function ubootMachine(
   arch: Arch,
   disk: string,
   { suite = 'machines', memory = 512, devices = ['-net', 'none'] }: MachineSettings = {},
 ): { program: string; args: string[] } {
-  const { program, args, firmware } = MACHINES[arch];
-  const [option, file] = firmware;
+  const {
+    args,
+    firmware: [option, file],
+  } = MACHINES[arch];
+  const { program, firmware } = emulator(MACHINES[arch].program, file, suite);
   return {
-    program: referenceTool(program, suite),
+    program,
     args: [
       ...args,
       ...['-m', String(memory), '-nographic', '-accel', 'tcg'],
-      ...[option, join(rootPath(RECIPES[suite]), 'usr/lib/u-boot', file)],
+      ...[option, firmware],
       ...['-drive', `if=none,id=d0,file=${disk},format=raw,cache=writeback`],
       ...['-device', 'virtio-blk-pci,drive=d0,romfile='],
       ...devices,
