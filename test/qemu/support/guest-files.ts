@@ -81,7 +81,13 @@ const UNITS = 'usr/lib/systemd/system';
 
 /** Units that a device of ours has no use for, some of which wait long for what is not there. */
 const MASKED = [
-  ...['serial-getty@.service', 'getty@.service', 'systemd-logind.service', 'systemd-firstboot.service'],
+  ...[
+    'serial-getty@.service',
+    'getty@.service',
+    'getty-static.service',
+    'systemd-logind.service',
+    'systemd-firstboot.service',
+  ],
   ...['systemd-hwdb-update.service', 'systemd-journal-catalog-update.service', 'ldconfig.service'],
   ...['systemd-binfmt.service', 'systemd-sysusers.service', 'systemd-pcrphase.service'],
 ];

@@ -45,7 +45,7 @@ export const GUESTS = {
     arch: 'arm64',
     init: 'systemd',
     suite: 'trixie',
-    packages: [...OSTREE, 'systemd', 'systemd-sysv'],
+    packages: [...OSTREE, 'systemd', 'systemd-sysv', 'libkmod2'],
   },
   arm: { arch: 'arm', init: 'busybox', suite: 'trixie', packages: OSTREE },
   ed25519: {
