@@ -25,9 +25,9 @@ const WITHOUT = `
 
 /** What it must have; the commands are those that U-Boot's standard boot brings to every board. */
 const WITH = `
-  HUSH_PARSER FIT FIT_SIGNATURE RSA OF_LIBFDT_OVERLAY REGEX FS_FAT FAT_WRITE FS_EXT4 CMD_BOOTZ CMD_BOOTCOUNT CMD_CRC32
-  CMD_ENV_EXISTS CMD_EXPORTENV CMD_EXT4 CMD_FAT CMD_FDT CMD_FS_GENERIC CMD_IMPORTENV CMD_ITEST CMD_MEMORY CMD_MMC
-  CMD_PART CMD_SETEXPR CMD_SETEXPR_FMT CMD_SOURCE
+  HUSH_PARSER LEGACY_IMAGE_FORMAT FIT FIT_SIGNATURE RSA OF_LIBFDT_OVERLAY REGEX FS_FAT FAT_WRITE FS_EXT4 CMD_BOOTZ
+  CMD_BOOTCOUNT CMD_CRC32 CMD_ENV_EXISTS CMD_EXPORTENV CMD_EXT4 CMD_FAT CMD_FDT CMD_FS_GENERIC CMD_IMPORTENV CMD_ITEST
+  CMD_MEMORY CMD_MMC CMD_PART CMD_SETEXPR CMD_SETEXPR_FMT CMD_SOURCE
 `;
 
 /**
@@ -52,8 +52,9 @@ ${words(WITH)
   .join('')}`;
 
 /**
- * Two lines of the source are changed: binman, for which Python would be needed, and the list of places for the
- * environment, in which sandbox has no MMC. Static, so that the `reset` command, which starts the program again by its
+ * The source is changed in three places: binman, for which Python would be needed; the list of places for the
+ * environment, in which sandbox has no MMC; and the addresses of `mmc read` and `mmc write`, which are not those of the
+ * sandbox's memory in this version. Static, so that the `reset` command, which starts the program again by its
  * name, finds it.
  */
 const BUILD_SCRIPT = `set -e
@@ -65,6 +66,8 @@ cd u-boot-*
 while read -r name; do patch -s -p1 < ../debian/patches/$name; done < ../debian/patches/series
 sed -i '/imply BINMAN$/d' arch/Kconfig
 sed -i 's/^\\tENVL_NOWHERE,/\\tENVL_MMC,/' board/sandbox/sandbox.c
+sed -i 's/= (void \\*)hextoul(argv\\[1\\], NULL);/= map_sysmem(hextoul(argv[1], NULL), 0);/
+s/^#include <mmc.h>/#include <mapmem.h>\\n&/' cmd/mmc.c
 set -- NO_SDL=1 PLATFORM_LIBS='-lrt -static'
 make -s "$@" sandbox_defconfig
 cat >> .config <<'FRAGMENT'${CONFIGURATION}FRAGMENT
