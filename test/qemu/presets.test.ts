@@ -227,7 +227,7 @@ describeReference('board presets in the sandbox', ['sandbox:u-boot-sandbox', 'bo
       await withSandbox(
         { ...options, variables: { ...options.variables, bootdelay: '-1' } },
         async (uboot) => {
-          await uboot.expect(/=> /, 30);
+          await uboot.expect(/=> /, 90);
           const said = await uboot.command('run stay');
           expect(said).toContain('ostree: the deployment cannot be started');
           const arguments_ = [
@@ -259,23 +259,23 @@ describeReference('board presets in the sandbox', ['sandbox:u-boot-sandbox', 'bo
       );
 
       await withSandbox(options, async (uboot) => {
-        await uboot.expect(/ostree: \/boot\/ostree\/os-b{64}\/vmlinuz-6.6 .* of_b\n/, 30);
-        await uboot.expect(/the deployment cannot be started/, 10);
+        await uboot.expect(/ostree: \/boot\/ostree\/os-b{64}\/vmlinuz-6.6 .* of_b\n/, 90);
+        await uboot.expect(/the deployment cannot be started/, 60);
       });
       await setSaved(place, { upgrade_available: '1', bootcount: '0', rollback: '0' });
       await withSandbox(options, async (uboot) => {
         for (const count of [1, 2]) {
-          await uboot.expect(new RegExp(`ostree: upgrade_available=1 bootcount=${count} rollback=0\n`), 30);
-          await uboot.expect(/ostree: \/boot\/ostree\/os-b{64}\/vmlinuz-6.6 .* of_b\n/, 10);
-          await uboot.expect(/the deployment cannot be started/, 10);
+          await uboot.expect(new RegExp(`ostree: upgrade_available=1 bootcount=${count} rollback=0\n`), 90);
+          await uboot.expect(/ostree: \/boot\/ostree\/os-b{64}\/vmlinuz-6.6 .* of_b\n/, 60);
+          await uboot.expect(/the deployment cannot be started/, 60);
           expect(await savedVariables(place)).toMatchObject({
             upgrade_available: '1',
             bootcount: String(count),
           });
         }
-        await uboot.expect(/ostree: 2 attempts failed, rolling back/, 30);
-        await uboot.expect(/ostree: upgrade_available=0 bootcount=0 rollback=1\n/, 10);
-        await uboot.expect(/ostree: \/boot\/ostree\/os-a{64}\/vmlinuz-6.6 .* of_a\n/, 10);
+        await uboot.expect(/ostree: 2 attempts failed, rolling back/, 90);
+        await uboot.expect(/ostree: upgrade_available=0 bootcount=0 rollback=1\n/, 60);
+        await uboot.expect(/ostree: \/boot\/ostree\/os-a{64}\/vmlinuz-6.6 .* of_a\n/, 60);
       });
       const state = { upgrade_available: '0', bootcount: '0', rollback: '1', bootlimit: '2' };
       expect(await savedVariables(place)).toMatchObject(state);
@@ -284,7 +284,7 @@ describeReference('board presets in the sandbox', ['sandbox:u-boot-sandbox', 'bo
       }
       await setSaved(place, { rollback: '0' });
       await withSandbox(options, (uboot) =>
-        uboot.expect(/rollback=0\nostree: \/boot\/ostree\/os-b{64}\/vmlinuz-6.6 .* of_b\n/, 30),
+        uboot.expect(/rollback=0\nostree: \/boot\/ostree\/os-b{64}\/vmlinuz-6.6 .* of_b\n/, 90),
       );
     },
   );
