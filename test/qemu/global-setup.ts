@@ -4,5 +4,5 @@ import { prepareSuites } from '../reference/global-setup.ts';
 
 /** vitest's entry point; answers what runs after the tests. */
 export function setup(project: TestProject): Promise<() => void> {
-  return prepareSuites(project, ['qemu', 'machines', 'bookworm', 'ed25519']);
+  return prepareSuites(project, ['qemu', 'machines', 'sandbox', 'bookworm', 'ed25519']);
 }

@@ -3,6 +3,7 @@ import { initialEnvironments } from '../../../src/boot/initial-environment.ts';
 import type { Board, RollbackScheme } from '../../../src/boot/board.ts';
 import { renderBootScript } from '../../../src/boot/boot-script.ts';
 import { planDisk } from '../../../src/boot/image/disk.ts';
+import type { DiskBlob, DiskLayout, FatSource } from '../../../src/boot/image/disk-layout.ts';
 import { writeDisk } from '../../../src/boot/image/disk-write.ts';
 import { planExt4 } from '../../../src/boot/image/ext4-plan.ts';
 import { writeExt4 } from '../../../src/boot/image/ext4.ts';
@@ -98,13 +99,41 @@ export function bootScript(board: Board, rollback: RollbackScheme, { stay }: { s
   return encodeScriptImage({ script, name: 'boot script', arch: board.arch, time: 1_700_000_000 });
 }
 
-/** Writes a disk with these files as its root, and the boot state of the board with `state` over its first values. */
+/** The boot state of a board as it lies on a disk: copies at their places, or a file of the FAT partition. */
+function stateOf(
+  board: Board,
+  rollback: RollbackScheme,
+  state: Readonly<Record<string, string>>,
+): { blobs: DiskBlob[]; files: FatSource[] } {
+  const { environment } = board;
+  const redundant = environment.kind === 'raw' && environment.redundant !== undefined;
+  const copies = initialEnvironments(board, rollback).map(({ location, bytes }, index) => ({
+    name: `environment ${index}`,
+    offset: location.offset,
+    bytes:
+      Object.keys(state).length === 0
+        ? bytes
+        : encodeEnvironment(
+            new Map(Object.entries(state)),
+            { size: location.size, redundant },
+            { flag: 1 - index },
+          ),
+  }));
+  if (environment.kind !== 'fat-file') return { blobs: copies, files: [] };
+  return { blobs: [], files: copies.map(({ bytes }) => ({ target: environment.file, bytes })) };
+}
+
+/**
+ * Writes a disk with these files as its root, and the boot state of the board with `state` over its first values.
+ * `layout` is what differs from a disk with one partition.
+ */
 export async function writeBootDisk(
   path: string,
   board: Board,
   rollback: RollbackScheme,
   files: Readonly<Record<string, string | Uint8Array | { readonly link: string }>>,
   state: Readonly<Record<string, string>> = {},
+  layout: Partial<DiskLayout> = {},
 ): Promise<void> {
   const source = { tree: treeOf(files), immutable: new Set<Directory>(), mtime: () => 1_700_000_000 };
   const ext4 = planExt4(source, {
@@ -114,29 +143,20 @@ export async function writeBootDisk(
     time: 1_700_000_000,
     space: { size: 32 * MIB },
   });
-  const store = board.environment;
-  const copies = initialEnvironments(board, rollback);
-  const blobs = copies.map(({ location, bytes }, index) => ({
-    name: `environment ${index}`,
-    offset: location.offset,
-    bytes:
-      Object.keys(state).length === 0
-        ? bytes
-        : encodeEnvironment(
-            new Map(Object.entries(state)),
-            { size: location.size, redundant: store.kind === 'raw' && store.redundant !== undefined },
-            { flag: 1 - index },
-          ),
-  }));
+  const stored = stateOf(board, rollback, state);
+  const fat =
+    layout.fat ?? (stored.files.length > 0 ? { size: 8 * MIB, label: 'boot', files: [] } : undefined);
   const plan = await planDisk(
     {
       table: 'mbr',
       loaders: [],
-      blobs,
+      blobs: stored.blobs,
       firstPartition: 4 * MIB,
       alignment: MIB,
       time: 1_700_000_000,
       root: { label: 'root', seed: 'test' },
+      ...layout,
+      ...(fat === undefined ? {} : { fat: { ...fat, files: [...fat.files, ...stored.files] } }),
     },
     ext4.size,
   );
