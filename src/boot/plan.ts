@@ -22,6 +22,7 @@ import {
   entryStyle,
 } from './deployments.ts';
 import { planDiagnostics } from './findings.ts';
+import type { FitSigning } from './fit/mkimage.ts';
 import { configuredKernelArgs } from './kernel-args.ts';
 import { kernelArch } from './kernel-format.ts';
 import type { BootFile } from './kernel-layout.ts';
@@ -50,6 +51,8 @@ export interface BootOptions {
   /** The command that starts the kernel follows from the kernel's format where the board does not fix it. */
   readonly board?: Omit<Board, 'bootCommand'> & { readonly bootCommand?: BootCommand };
   readonly rollback?: Partial<RollbackScheme>;
+  /** Whose signature boot.scr carries, for a U-Boot that checks it. */
+  readonly signing?: FitSigning;
   /** Time in the header of boot.scr, seconds since 1970; the commit's when absent. */
   readonly timestamp?: number;
 }
@@ -91,6 +94,7 @@ export interface BootPlan {
   readonly uEnv: string;
   readonly board: Board;
   readonly rollback: RollbackScheme;
+  readonly signing?: FitSigning;
   readonly timestamp: number;
   readonly diagnostics: readonly Diagnostic[];
 }
@@ -153,6 +157,7 @@ export async function planBoot(store: ByteStore, commit: Checksum, options: Boot
     uEnv,
     board,
     rollback,
+    ...(options.signing === undefined ? {} : { signing: options.signing }),
     timestamp: options.timestamp ?? timestamp,
     diagnostics: planDiagnostics({ sysroot, board, archKnown }),
   };

@@ -5,6 +5,7 @@ import type { BootPlan, EarlierDeployment } from '../boot/plan.ts';
 import { planBoot } from '../boot/plan.ts';
 import type { ByteStore } from '../platform/store.ts';
 import { boardOf } from './board.ts';
+import { fitSigning } from './fit-step.ts';
 import type { ReleaseManifest } from './manifest.ts';
 
 /** What a release says about itself besides its commit. */
@@ -21,7 +22,8 @@ export function planRelease(
   { kargs, source }: PlannedSource,
   previous?: EarlierDeployment,
 ): Promise<BootPlan> {
-  const { board, rollback } = config.boot;
+  const { board, rollback, fit } = config.boot;
+  const signing = fitSigning(fit);
   const counting = rollback.counting ?? board?.counting;
   return planBoot(store, commit, {
     osname: config.ostree.osname,
@@ -32,6 +34,7 @@ export function planRelease(
       ...(counting === undefined ? {} : { counting }),
     },
     ...(board === undefined ? {} : { board: boardOf(board) }),
+    ...(signing === undefined ? {} : { signing }),
     ...(source.libostree === undefined ? {} : { libostree: source.libostree }),
     ...(source.architecture === undefined ? {} : { arch: source.architecture }),
     ...(previous === undefined ? {} : { previous }),

@@ -2,7 +2,7 @@
 import type { Checksum } from '../core/checksum.ts';
 import { utf8 } from '../core/bytes.ts';
 import type { BootPlan, EarlierDeployment } from '../boot/plan.ts';
-import { renderBoot } from '../boot/render.ts';
+import { renderBoot, renderLoader } from '../boot/render.ts';
 import { openStore } from '../platform/store.ts';
 import { planRelease } from './boot-plan.ts';
 import type { ReleaseContent } from './content.ts';
@@ -59,12 +59,9 @@ export async function bootFiles(
     first: describePlan(first),
     ...(update === undefined ? {} : { update: describePlan(update) }),
   };
-  const files: ReleaseFile[] = [...renderBoot(first)].map(([path, bytes]) => [`boot/${path}`, bytes]);
+  const files: ReleaseFile[] = [...(await renderBoot(first))].map(([path, bytes]) => [`boot/${path}`, bytes]);
   if (update !== undefined) {
-    for (const [path, bytes] of renderBoot(update)) {
-      // The script does not depend on what was deployed before.
-      if (path === 'uEnv.txt' || path.startsWith('loader/')) files.push([`boot/update/${path}`, bytes]);
-    }
+    for (const [path, bytes] of renderLoader(update)) files.push([`boot/update/${path}`, bytes]);
   }
   files.push(['boot/plan.json', utf8(`${JSON.stringify(plans, null, 2)}\n`)]);
   return {

@@ -15,6 +15,8 @@ import { applyLayout } from '../tree/layout.ts';
 import type { DeviceSettings } from '../tree/device-files.ts';
 import { addDeviceFiles } from '../tree/device-files.ts';
 import { readDeviceFiles } from './device-files.ts';
+import type { FitStepSettings } from './fit-step.ts';
+import { addFit } from './fit-step.ts';
 import { addInitramfs } from './initramfs-step.ts';
 
 export interface StoreSourceOptions {
@@ -27,6 +29,7 @@ export interface StoreSourceOptions {
   /** What is made for the device besides the build's own files; nothing when absent. */
   readonly additions?: {
     readonly initramfs?: InitramfsConfig;
+    readonly fit?: FitStepSettings;
     /** The update scripts and their settings. */
     readonly device?: DeviceSettings;
   };
@@ -74,7 +77,7 @@ export async function storeSource(options: StoreSourceOptions): Promise<StoredSo
       layout,
       report,
     );
-    const { initramfs, device } = options.additions ?? {};
+    const { initramfs, fit, device } = options.additions ?? {};
     if (device !== undefined) {
       addDeviceFiles({ tree, init: facts.init, files: await readDeviceFiles(), settings: device }, report);
     }
@@ -87,6 +90,11 @@ export async function storeSource(options: StoreSourceOptions): Promise<StoredSo
         config: initramfs,
         events,
       });
+    }
+    if (fit !== undefined && kernel !== undefined && errors.length === 0) {
+      const arch = fit.arch ?? facts.arch;
+      const settings = { ...fit, ...(arch === undefined ? {} : { arch }) };
+      await addFit({ tree, kernel, staged: () => transaction.staged(), settings, events, report });
     }
     checkDeployable(tree, told).forEach(report);
     if (errors.length > 0) {

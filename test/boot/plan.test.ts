@@ -255,8 +255,8 @@ describe('rendered files', () => {
   const files = { ...RELEASE, [KERNEL]: arm64Image(), [INITRAMFS]: 'i' };
 
   test('are the same bytes for the same plan, with the commit’s time in boot.scr', async () => {
-    const rendered = renderBoot(await plan(files));
-    expect(rendered).toEqual(renderBoot(await plan(files)));
+    const rendered = await renderBoot(await plan(files));
+    expect(rendered).toEqual(await renderBoot(await plan(files)));
     expect([...rendered.keys()]).toEqual([
       'uEnv.txt',
       'loader/entries/ostree-1.conf',
@@ -269,7 +269,7 @@ describe('rendered files', () => {
   });
 
   test('fw_env.config is there when the place of the environment is known, and boot.cmd uses the same place', async () => {
-    const rendered = renderBoot(await plan(files, { board: raw }));
+    const rendered = await renderBoot(await plan(files, { board: raw }));
     const text = (name: string) => new TextDecoder().decode(rendered.get(name));
     expect(text('fw_env.config')).toBe('# device offset size\n/dev/vda 0x100000 0x4000\n');
     expect(text('boot.cmd')).toContain('virtio read ${ramdisk_addr_r} 0x800 0x20');

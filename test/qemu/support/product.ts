@@ -27,6 +27,8 @@ export interface ProductOptions {
   /** Where devices find the release directory. */
   readonly url: string;
   readonly kargs?: readonly string[];
+  /** More of `boot`, in YAML, such as `fit: {}`. */
+  readonly boot?: string;
 }
 
 /** Keys and an empty release directory. */
@@ -36,6 +38,7 @@ export async function makeProduct({
   board,
   url,
   kargs = [],
+  boot,
 }: ProductOptions): Promise<Product> {
   const output = join(directory, 'release');
   await mkdir(output, { recursive: true });
@@ -54,7 +57,7 @@ boot:
   root: LABEL=root
   kargs: [panic=2, quiet${kargs.map((word) => `, ${word}`).join('')}]
   rollback: { attempts: 2 }
-device: { scripts: true, watchdog: /dev/watchdog, watchdog-timeout: 10 }
+${boot === undefined ? '' : `  ${boot}\n`}device: { scripts: true, watchdog: /dev/watchdog, watchdog-timeout: 10 }
 deltas: { from: { last: 2 }, from-nothing: false }
 image: { margin: 250MB, remote: { url: "${url}/ostree", verify: false } }
 output: ./release

@@ -38,8 +38,8 @@ export interface Scene {
   close(): Promise<void>;
 }
 
-/** Makes release 1.0.0 and its image. */
-export async function makeScene(name: string): Promise<Scene> {
+/** Makes release 1.0.0 and its image. `boot` is more of that part of the configuration. */
+export async function makeScene(name: string, boot?: string): Promise<Scene> {
   const directory = await mkdtemp(join(tmpdir(), `${name}-`));
   const guest = await makeGuest();
   const server = await serveDirectory(join(directory, 'product/release'));
@@ -48,6 +48,7 @@ export async function makeScene(name: string): Promise<Scene> {
     guest,
     board: 'qemu-arm64',
     url: server.url.replace('127.0.0.1', '10.0.2.2'),
+    ...(boot === undefined ? {} : { boot }),
   });
   const commits = new Map<string, string>();
   const program = programBytes(11, 4_000_000);
