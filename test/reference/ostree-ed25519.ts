@@ -1,36 +1,12 @@
-/**
- * libostree that can sign and check with ed25519. Debian builds it without, so Debian's source package of
- * Debian 12 is built again with libsodium, inside a throw-away folder of unpacked packages entered by chroot: as
- * root, or as root of a user namespace where the kernel grants one. Nothing of the system is changed.
- */
-import { execa } from 'execa';
-import { copyFile, cp, mkdir, symlink, writeFile } from 'node:fs/promises';
-import { availableParallelism } from 'node:os';
+/** libostree that can sign and check with ed25519. Debian builds it without, so its source package is built with libsodium. */
+import { cp } from 'node:fs/promises';
 import { join } from 'node:path';
-import {
-  downloadSource,
-  downloadWithDependencies,
-  openApt,
-  unpackPackages,
-} from '../support/debian-packages.ts';
 import type { RootContext } from './roots.ts';
+import { BUILD_ESSENTIALS, buildFromSource } from './source-build.ts';
 
-/** The compiler and what a build of libostree and its command needs, signatures and HTTP included. */
+/** What a build of libostree and its command needs, signatures and HTTP included. */
 const BUILD_PACKAGES = [
-  ...[
-    'gcc',
-    'libc6-dev',
-    'make',
-    'bison',
-    'dash',
-    'coreutils',
-    'sed',
-    'grep',
-    'gawk',
-    'findutils',
-    'diffutils',
-  ],
-  ...['tar', 'xz-utils', 'pkgconf', 'libglib2.0-dev', 'libarchive-dev', 'libcurl4-gnutls-dev', 'liblzma-dev'],
+  ...['pkgconf', 'libglib2.0-dev', 'libarchive-dev', 'libcurl4-gnutls-dev', 'liblzma-dev'],
   ...['zlib1g-dev', 'libext2fs-dev', 'libgpgme-dev', 'libsodium-dev'],
 ];
 
@@ -50,56 +26,17 @@ make install DESTDIR=/build/out
 `;
 
 /** Rises when the build changes. */
-export const ED25519_BUILD = `1 ${BUILD_PACKAGES.join(' ')} ${BUILD_SCRIPT}`;
-
-/** How to be root inside the build folder, for the machines where each works; tried in turn. */
-const ENTER_SCRIPT = `set -e
-root=$1
-if [ "$(id -u)" = 0 ] && mknod -m 666 "$root/dev/null" c 1 3 2>/dev/null && : 2>/dev/null >"$root/dev/null"; then
-  exec chroot "$root" /bin/sh /build/build.sh
-fi
-rm -f "$root/dev/null"
-exec unshare --user --map-root-user --mount /bin/sh -c \\
-  'mount --rbind /dev "$1/dev" && exec chroot "$1" /bin/sh /build/build.sh' sh "$root"
-`;
+export const ED25519_BUILD = `1 ${[...BUILD_ESSENTIALS, ...BUILD_PACKAGES].join(' ')} ${BUILD_SCRIPT}`;
 
 /** Builds libostree and puts it into `root` over Debian's. Takes about half a minute. */
-export async function buildWithEd25519(
-  root: string,
-  { mirror, scratch, progress }: RootContext,
-): Promise<void> {
-  const apt = await openApt({
-    directory: join(scratch, 'apt'),
-    mirror,
-    suites: ['bookworm'],
-    sources: true,
-    assumeInstalled: ['adduser', 'base-passwd', 'debconf', 'dpkg', 'gnupg', 'passwd', 'perl', 'usrmerge'],
+export async function buildWithEd25519(root: string, context: RootContext): Promise<void> {
+  const build = await buildFromSource(context, {
+    name: 'ed25519',
+    suite: 'bookworm',
+    source: 'ostree',
+    packages: BUILD_PACKAGES,
+    script: BUILD_SCRIPT,
   });
-  const source = (await downloadSource(apt, 'ostree', join(scratch, 'source'))).find((path) =>
-    path.endsWith('.orig.tar.xz'),
-  );
-  if (source === undefined) throw new Error('the source package of ostree holds no .orig.tar.xz');
-  const debs = await downloadWithDependencies(apt, BUILD_PACKAGES);
-  progress('ed25519: building libostree with libsodium');
-  const build = join(scratch, 'build-root');
-  await unpackPackages(debs, build);
-  for (const name of ['build', 'dev', 'tmp']) await mkdir(join(build, name), { recursive: true });
-  // Made by maintainer scripts elsewhere.
-  await symlink('gawk', join(build, 'usr/bin/awk'));
-  await symlink('gcc', join(build, 'usr/bin/cc'));
-  await copyFile(source, join(build, 'build/source.tar.xz'));
-  await writeFile(join(build, 'build/build.sh'), BUILD_SCRIPT);
-  const built = await execa('/bin/sh', ['-c', ENTER_SCRIPT, 'sh', build], {
-    stdin: 'ignore',
-    all: true,
-    reject: false,
-    env: { JOBS: String(availableParallelism()) },
-  });
-  if (built.exitCode !== 0) {
-    throw new Error(
-      `building libostree with ed25519 failed (it needs root or user namespaces): ${built.all.split('\n').slice(-4).join(' | ')}`,
-    );
-  }
   const options = { recursive: true, verbatimSymlinks: true };
   await cp(join(build, 'build/out/usr/local'), join(root, 'usr/local'), options);
 }

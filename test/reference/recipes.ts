@@ -3,6 +3,7 @@ import { symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ED25519_BUILD, buildWithEd25519 } from './ostree-ed25519.ts';
 import type { RootRecipe } from './roots.ts';
+import { SANDBOX_BUILD, buildSandbox } from './uboot-sandbox.ts';
 
 const bin = (path: string, args?: readonly string[]) => (args === undefined ? { path } : { path, args });
 
@@ -113,6 +114,18 @@ const MACHINES: RootRecipe = {
   },
 };
 
+/** U-Boot as a Linux program, for what it says of scripts, environments and signed images. libc6 is for its folder. */
+const SANDBOX: RootRecipe = {
+  name: 'sandbox',
+  suite: 'bookworm',
+  packages: ['libc6'],
+  programs: {
+    'u-boot-sandbox': bin('usr/bin/u-boot-sandbox'),
+    'u-boot-sandbox-redundant': bin('usr/bin/u-boot-sandbox-redundant'),
+  },
+  finish: { version: SANDBOX_BUILD, run: buildSandbox },
+};
+
 export const RECIPES = {
   bookworm: BOOKWORM,
   trixie: TRIXIE,
@@ -121,13 +134,14 @@ export const RECIPES = {
   ext4: EXT4,
   qemu: QEMU,
   machines: MACHINES,
+  sandbox: SANDBOX,
 } as const;
 
 /** The name of a root of reference tools. */
 export type Suite = keyof typeof RECIPES;
 
 /** Those that only boot tests need. */
-export const BOOT_SUITES: readonly Suite[] = ['qemu', 'machines'];
+export const BOOT_SUITES: readonly Suite[] = ['qemu', 'machines', 'sandbox'];
 
 /** Those of the ordinary tests. */
 export const SUITES = (Object.keys(RECIPES) as readonly Suite[]).filter(
