@@ -92,7 +92,7 @@ export function renderFitSource(source: FitSource): string {
         ]);
   const image = ({ name, description, type, arch, compression = 'none', load, file }: FitImage): string[] => {
     const kernel = type === 'kernel' || type === 'kernel_noload';
-    // A kernel_noload has both, of zero: U-Boot before 2024.04 does not start one without them.
+    // A kernel_noload has both, of zero: U-Boot up to 2026.07 does not start one without them.
     const address = load ?? (type === 'kernel_noload' ? 0 : undefined);
     return node(name, [
       property('description', description),

@@ -4,7 +4,7 @@ import type { FitSigning } from './mkimage.ts';
 import { makeFit } from './mkimage.ts';
 
 /**
- * `source ADDRESS` of U-Boot takes the default image of such a file, since 2023.07 that of its default configuration
+ * `source ADDRESS` of U-Boot takes the default image of such a file, since 2023.04 that of its default configuration
  * (cmd/source.c, boot/image-board.c): both are there, and both are signed.
  */
 export function makeScriptFit(options: {
