@@ -3,6 +3,7 @@ import { gzipSync } from 'node:zlib';
 import { concatBytes } from '../../core/bytes.ts';
 import { TreewrightError } from '../../core/errors.ts';
 import type { FitArch, FitConfiguration, FitImage } from '../../formats/fit-source.ts';
+import { createGzipWriter } from '../../formats/gzip.ts';
 import { fitNodeName } from '../../formats/fit-source.ts';
 import type { KernelFormat } from '../kernel-format.ts';
 import type { FitSigning } from './mkimage.ts';
@@ -44,6 +45,7 @@ export async function makeKernelFit(parts: KernelFitParts, settings: FitSettings
   const images: FitImage[] = [];
   const files = new Map<string, Uint8Array | Content>();
   const nodes = new Map<string, string>();
+  const withOverlays = [...deviceTrees.keys()].some(isOverlay);
   for (const [path, content] of deviceTrees) {
     const name = fitNodeName('fdt-', shortName(path));
     const file = `device-tree-${nodes.size}`;
@@ -55,8 +57,12 @@ export async function makeKernelFit(parts: KernelFitParts, settings: FitSettings
       );
     }
     nodes.set(shortName(path), name);
-    images.push({ name, description: path, type: 'flat_dt', arch, file });
-    files.set(file, content);
+    // U-Boot before 2025.10 applies no overlay to a tree inside the image. A compressed one is unpacked elsewhere,
+    // with room to grow, so that no board must name a place (doc/usage/fit/kernel_fdts_compressed.rst).
+    const compress = withOverlays && !isOverlay(path);
+    const compression = compress ? 'gzip' : 'none';
+    images.push({ name, description: path, type: 'flat_dt', arch, compression, file });
+    files.set(file, compress ? gzipTree(await collect(content)) : content);
   }
   if (initramfs !== undefined) {
     // U-Boot passes it on as it is; the kernel knows how it is compressed.
@@ -74,7 +80,7 @@ export async function makeKernelFit(parts: KernelFitParts, settings: FitSettings
     file: 'kernel',
   });
   const compress = settings.compression === 'gzip' && format !== 'gzip';
-  files.set('kernel', compress ? await gzip(parts.kernel) : parts.kernel);
+  files.set('kernel', compress ? gzipSync(await collect(parts.kernel), { level: 9 }) : parts.kernel);
   const { configurations, defaultConfiguration } = configure(nodes, initramfs !== undefined, settings);
   return makeFit({
     source: { description: `Linux ${release}`, images, configurations, defaultConfiguration },
@@ -83,6 +89,10 @@ export async function makeKernelFit(parts: KernelFitParts, settings: FitSettings
     // Like every file of a commit it has no time of its own: the same parts are the same image.
     time: 0,
   });
+}
+
+function isOverlay(path: string): boolean {
+  return path.endsWith('.dtbo');
 }
 
 /** Overlays are named without the directory that kernels and boot scripts keep them in. */
@@ -105,7 +115,7 @@ function configure(
     );
   });
   const common = { kernel: 'kernel-1', ...(initramfs ? { ramdisk: 'ramdisk-1' } : {}) };
-  const bases = [...nodes].filter(([path]) => !path.endsWith('.dtbo'));
+  const bases = [...nodes].filter(([path]) => !isOverlay(path));
   const whole = bases.map(([path, node]) => ({
     name: fitNodeName('conf-', path),
     description: path,
@@ -119,7 +129,7 @@ function configure(
     );
   }
   const alone = [...nodes]
-    .filter(([path]) => path.endsWith('.dtbo'))
+    .filter(([path]) => isOverlay(path))
     .map(([path, node]) => ({ name: fitNodeName('conf-', path), description: path, fdt: [node] }));
   const configurations =
     whole.length === 0
@@ -162,8 +172,13 @@ function checkKernel({ arch, format }: KernelFitParts, { compression, load }: Fi
   );
 }
 
-async function gzip(content: Content): Promise<Uint8Array> {
+function gzipTree(bytes: Uint8Array): Uint8Array {
+  const writer = createGzipWriter();
+  return concatBytes([writer.push(bytes), writer.finish()]);
+}
+
+async function collect(content: Content): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];
   for await (const chunk of content) chunks.push(chunk);
-  return gzipSync(concatBytes(chunks), { level: 9 });
+  return concatBytes(chunks);
 }
