@@ -6,10 +6,11 @@ import { makeKernelFit } from '../boot/fit/kernel.ts';
 import type { FitSigning } from '../boot/fit/mkimage.ts';
 import { contentOpener, contentSize } from '../boot/image/content.ts';
 import { KERNEL_HEAD_SIZE, kernelArch, kernelFormat } from '../boot/kernel-format.ts';
-import type { DiagnosticSink } from '../core/diagnostics.ts';
+import type { Diagnostic, DiagnosticSink } from '../core/diagnostics.ts';
 import type { EventSink } from '../core/events.ts';
 import { concatBytes } from '../core/bytes.ts';
 import { TreewrightError } from '../core/errors.ts';
+import { decodeFit } from '../formats/fit-image.ts';
 import { FIT_ALGORITHMS } from '../formats/fit-source.ts';
 import type { ByteStore } from '../platform/store.ts';
 import type { FileTree, KernelFiles, RegularFile } from '../tree/types.ts';
@@ -52,14 +53,9 @@ export async function addFit({ tree, kernel, staged, settings, events, report }:
   const image = directory.entries.get('vmlinuz');
   if (image?.kind !== 'file') return;
   const open = contentOpener(await staged());
-  const format = kernelFormat(await head(open(image)));
+  const format = kernelFormat(await head(open(image), KERNEL_HEAD_SIZE));
   if (format === 'fit') {
-    report({
-      severity: 'note',
-      code: 'input/fit-of-the-build',
-      message:
-        "the kernel is a FIT image already and stays as the build made and signed it; boot.fit only makes the boot script's",
-    });
+    report(await describeFit(open(image), settings));
     return;
   }
   const signing = fitSigning(settings);
@@ -102,6 +98,33 @@ export async function addFit({ tree, kernel, staged, settings, events, report }:
   });
 }
 
+/** Larger images are not read for a description. */
+const MAX_DESCRIBED = 512 << 20;
+
+/** What the build's own image holds, and whether it is signed when the boot script is. */
+async function describeFit(
+  content: AsyncIterable<Uint8Array>,
+  settings: FitStepSettings,
+): Promise<Diagnostic> {
+  const { images, configurations } = decodeFit(await head(content, MAX_DESCRIBED));
+  const unsigned = configurations.filter(({ signatures }) => !signatures.some((length) => length > 0));
+  const facts = [
+    `${configurations.length} configurations (${configurations.map(({ name }) => name).join(', ')})`,
+    images.some(({ type }) => type === 'ramdisk') ? 'an initramfs' : 'no initramfs',
+  ].join(' and ');
+  const message = `the kernel is a FIT image of the build, with ${facts}, and stays as it is`;
+  if (settings.signing === undefined || unsigned.length === 0) {
+    return { severity: 'note', code: 'input/fit-of-the-build', message };
+  }
+  return {
+    severity: 'warning',
+    code: 'input/fit-unsigned',
+    message:
+      `${message}; not signed: ${unsigned.map(({ name }) => name).join(', ')}. The boot script is signed, so its U-Boot will ` +
+      'probably refuse them: let the build sign its image, or give the plain kernel to boot.fit',
+  };
+}
+
 const UNSIGNED = {
   severity: 'note',
   code: 'config/fit-unsigned',
@@ -109,15 +132,15 @@ const UNSIGNED = {
     'the FIT image has hashes and no signature, so it is safe from damage only: boot.fit.keys and boot.fit.key sign it',
 } as const;
 
-async function head(content: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
+async function head(content: AsyncIterable<Uint8Array>, limit: number): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];
   let length = 0;
   for await (const chunk of content) {
     chunks.push(chunk);
     length += chunk.length;
-    if (length >= KERNEL_HEAD_SIZE) break;
+    if (length >= limit) break;
   }
-  return concatBytes(chunks).subarray(0, KERNEL_HEAD_SIZE);
+  return concatBytes(chunks).subarray(0, limit);
 }
 
 function inline(bytes: Uint8Array): RegularFile {

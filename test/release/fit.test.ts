@@ -109,9 +109,39 @@ describeReference('a release with boot.fit', ['ostree', 'mkimage', 'dtc'], () =>
     expect(codes(events)).toContain('config/fit-unsigned');
   });
 
+  test('a FIT image of the build stays as it is, and is told of when only the script is signed', async () => {
+    const release = 4;
+    const fit = join(scratch, 'first', MODULES, 'vmlinuz');
+    const unsigned = join(scratch, 'third', MODULES, 'vmlinuz');
+    for (const [image, code] of [
+      [fit, 'input/fit-of-the-build'],
+      [unsigned, 'input/fit-unsigned'],
+    ] as const) {
+      const events: Event[] = [];
+      const file = await prepareRelease(project, { release, programs: 2 });
+      const text = await readFile(file, 'utf8');
+      await writeFile(
+        file,
+        text
+          .replace('boot: {', 'boot: { fit: { keys: ./fit-keys, key: dev },')
+          .replace(/kernel: .*\n.*\n.*\n/, `kernel: ${image}\n`),
+      );
+      const { commit } = await assembleRelease({
+        config: await loadConfig(file),
+        version: `${release}.${code}`.replaceAll('/', '-'),
+        events: (event) => events.push(event),
+        now: new Date(),
+      });
+      expect(codes(events).filter((found) => found.startsWith('input/fit'))).toEqual([code]);
+      const tree = await checkout(commit, code);
+      expect((await readFile(join(tree, MODULES, 'vmlinuz'))).equals(await readFile(image))).toBe(true);
+      expect(await readFile(join(tree, MODULES, 'initramfs.img'))).toHaveLength(0);
+    }
+  });
+
   test('a key that is not there stops the release before the build is read', async () => {
     const events: Event[] = [];
-    await expect(make(4, '{ keys: ./fit-keys, key: absent }', events)).rejects.toMatchObject({
+    await expect(make(5, '{ keys: ./fit-keys, key: absent }', events)).rejects.toMatchObject({
       code: 'config/no-fit-key',
     });
     expect(events.filter(({ type }) => type === 'stage')).toEqual([]);
