@@ -133,7 +133,7 @@ describeReference('a release with boot.fit', ['ostree', 'mkimage', 'dtc'], () =>
         now: new Date(),
       });
       expect(codes(events).filter((found) => found.startsWith('input/fit'))).toEqual([code]);
-      const tree = await checkout(commit, code);
+      const tree = await checkout(commit, code.replace('/', '-'));
       expect((await readFile(join(tree, MODULES, 'vmlinuz'))).equals(await readFile(image))).toBe(true);
       expect(await readFile(join(tree, MODULES, 'initramfs.img'))).toHaveLength(0);
     }
