@@ -68,6 +68,11 @@ export interface Board {
     readonly scratch: string;
     /** Where an overlay is loaded to before it is applied; the place of the initramfs, which comes later, when absent. */
     readonly overlay?: string;
+    /**
+     * Where a FIT image is loaded. When absent: the place of the kernel for 32-bit arm, whose zImage unpacks itself,
+     * else that of the initramfs, since U-Boot moves the kernel to where it belongs.
+     */
+    readonly fit?: string;
   };
   /** Bytes that fit at these addresses, where that is known. */
   readonly limits?: { readonly kernel?: number; readonly ramdisk?: number; readonly fdt?: number };
@@ -78,7 +83,7 @@ export interface Board {
     /** Address of the one U-Boot or the firmware has, when the deployment brings none. */
     readonly builtin: string;
   };
-  /** Configuration inside a FIT image, such as `conf-1`; its default one when absent. */
+  /** Configuration inside a FIT image, such as `conf-1`; else the one that is named after the device tree. */
   readonly fitConfiguration?: string;
   readonly environment: EnvironmentStore;
   /** Lines run first, such as starting a watchdog. */
@@ -144,6 +149,11 @@ export function distroBoard(arch: BoardArch, bootCommand: BootCommand = COMMAND_
     deviceTree: { name: '${fdtfile}', builtin: '${fdtcontroladdr}' },
     environment: { kind: 'u-boot' },
   };
+}
+
+/** Where a FIT image is loaded. */
+export function fitAddress({ addresses, arch }: Board): string {
+  return addresses.fit ?? (arch === 'arm' ? addresses.kernel : addresses.ramdisk);
 }
 
 /** Board architecture for a name as `uname -m`, Debian, Yocto or U-Boot have it; undefined when it is none of ours. */

@@ -7,7 +7,7 @@
  * when it is saved: what uEnv.txt and the commit set comes later.
  */
 import type { Board, RollbackScheme } from './board.ts';
-import { checkBoard } from './board.ts';
+import { checkBoard, fitAddress } from './board.ts';
 import { countAttempt, loadState, obeyCounter } from './script-state.ts';
 
 /** Set by uEnv.txt; cleared first so that none of them is left over from the saved environment. */
@@ -22,8 +22,20 @@ const COMMIT_FILE = 'usr/lib/ostree-boot/uEnv.txt';
 /** Free bytes given to a device tree before overlays are applied to it. */
 const OVERLAY_ROOM = '0x20000';
 
-/** The text of boot.cmd. Needs hush, `load`, `test -e`, `env import`, `setexpr` and `itest` in U-Boot. */
-export function renderBootScript(board: Board, rollback: RollbackScheme): string {
+export interface ScriptOptions {
+  /**
+   * The script and the kernels are signed: of the files that are not, which anybody who can write to the disk can
+   * change, only those variables are taken that the script expects. `verify=no` would end all checks of signatures.
+   */
+  readonly signed?: boolean;
+}
+
+/** The text of boot.cmd. Needs hush, `load`, `test -e`, `env import`, `setexpr` and `itest` in U-Boot; `fdt` for FIT. */
+export function renderBootScript(
+  board: Board,
+  rollback: RollbackScheme,
+  { signed = false }: ScriptOptions = {},
+): string {
   checkBoard(board, rollback);
   return [
     `# OSTree boot script for: ${board.name}`,
@@ -33,7 +45,7 @@ export function renderBootScript(board: Board, rollback: RollbackScheme): string
     ...(rollback.counting === 'u-boot' ? obeyCounter(board, rollback) : []),
     ...importDeployments(board),
     ...(rollback.counting === 'none' ? [] : choosePrevious(rollback)),
-    ...importCommit(board),
+    ...importCommit(board, signed),
     'echo "ostree: upgrade_available=${upgrade_available} bootcount=${bootcount} rollback=${rollback}"',
     'echo "ostree: ${kernel_image} ${bootargs}"',
     ...start(board),
@@ -86,11 +98,12 @@ function choosePrevious(rollback: RollbackScheme): string[] {
  * without setexpr's patterns, a root U-Boot cannot read), what libostree appended to uEnv.txt is right for the default
  * deployment. Device tree overlays are listed in the deployment's own directory of device trees.
  */
-function importCommit(board: Board): string[] {
+function importCommit(board: Board, signed: boolean): string[] {
   const { addresses, device, loaderDirectory } = board;
   const root = board.rootDevice ?? device;
   const { scratch } = addresses;
-  const importAll = `env import -t ${scratch} \${filesize}`;
+  const importText = `env import -t ${scratch} \${filesize}`;
+  const importAll = signed ? `${importText} ${COMMIT_VARIABLES.join(' ')}` : importText;
   return [
     'setenv ostree_path',
     'if setexpr ostree_path sub "^.* ostree=" "" " ${bootargs}"; then',
@@ -126,21 +139,41 @@ function start(board: Board): string[] {
   ];
 }
 
-/** Overlays of a FIT image are further configurations, named after their files. */
+/**
+ * The configuration that is named after the device tree, with or without its directory, else the default one. Overlays
+ * are further configurations, named after their files. Slashes are underscores in these names.
+ *
+ * Without a device tree in the configuration U-Boot's own is used, and bootm then wants to be told of the initramfs.
+ */
 function startFit(board: Board): string[] {
-  const { addresses, device, fitConfiguration } = board;
-  const named = fitConfiguration !== undefined;
+  const { device, deviceTree, fitConfiguration } = board;
+  const fit = fitAddress(board);
+  const has = (part: string): string => `fdt get value ostree_part /configurations/\${ostree_conf} ${part}`;
+  const named = (name: string): string => `setexpr ostree_conf gsub / _ "conf-${name}"`;
   return [
-    `setenv ostree_conf "${named ? `#${fitConfiguration}` : ''}"`,
-    ...(named
+    'setenv ostree_conf',
+    `if load ${device} ${fit} \${kernel_image} && fdt addr ${fit}; then`,
+    ...(fitConfiguration === undefined
       ? [
-          'for ostree_overlay in ${fdt_overlays}; do',
-          '  setenv ostree_conf "${ostree_conf}#conf-${ostree_overlay}"',
-          'done',
+          '  if test -n "${ostree_fdt}"; then',
+          `    ${named('${ostree_fdt}')}`,
+          `    ${has('kernel')} || setexpr ostree_conf sub "^.*/" "conf-" "/\${ostree_fdt}"`,
+          `    ${has('kernel')} || setenv ostree_conf`,
+          '  fi',
+          '  test -n "${ostree_conf}" || fdt get value ostree_conf /configurations default',
         ]
-      : []),
-    `if load ${device} ${addresses.kernel} \${kernel_image}; then`,
-    `  bootm ${addresses.kernel}\${ostree_conf}`,
+      : [`  setenv ostree_conf "${fitConfiguration}"`]),
+    `  if ${has('fdt')}; then`,
+    '    for ostree_overlay in ${fdt_overlays}; do',
+    '      setexpr ostree_part gsub / _ "conf-${ostree_overlay}"',
+    '      setenv ostree_conf "${ostree_conf}#${ostree_part}"',
+    '    done',
+    `    bootm ${fit}#\${ostree_conf}`,
+    '  else',
+    '    setenv ostree_ramdisk -',
+    `    ${has('ramdisk')} && setenv ostree_ramdisk "${fit}#\${ostree_conf}"`,
+    `    bootm ${fit}#\${ostree_conf} \${ostree_ramdisk} ${deviceTree.builtin}`,
+    '  fi',
     'fi',
   ];
 }

@@ -1,6 +1,7 @@
 /** What U-Boot does with a deployed release, step by step: a boot plan told as the boot script will run it. */
 import type { Checksum } from '../core/checksum.ts';
 import type { Board, RollbackScheme } from './board.ts';
+import { fitAddress } from './board.ts';
 import { commitVariables } from './commit-variables.ts';
 import type { BootPlan, PlannedDeployment } from './plan.ts';
 import { ALTBOOTCMD, countsEveryBoot, initialState } from './profiles.ts';
@@ -82,6 +83,9 @@ export function explainBoot(plan: BootPlan, which: BootCase): ExplainedBoot {
       ...(loads.some(({ what }) => what === 'device tree') || !needsDeviceTree(board)
         ? []
         : [`use the device tree at ${board.deviceTree.builtin}, which U-Boot or the firmware brings`]),
+      ...(board.bootCommand === 'fit' && board.fitConfiguration === undefined
+        ? ['where the image has no configuration of that device tree: take its default one']
+        : []),
       startCommand(board, loads, overlays),
       'if any of this fails: reset, which is one more attempt while an update is on trial',
     ],
@@ -248,20 +252,21 @@ function loadedFiles(
   if (initramfs !== undefined && board.bootCommand !== 'fit' && sizes.get(initramfs) !== 0) {
     files.push(loaded('initramfs', initramfs, addresses.ramdisk));
   }
-  files.push(loaded('kernel', layout.kernel, addresses.kernel));
+  const address = board.bootCommand === 'fit' ? fitAddress(board) : addresses.kernel;
+  files.push(loaded('kernel', layout.kernel, address));
   return files;
 }
 
+/** Of a FIT image: that of the device tree, where U-Boot names one, and those of overlays. */
+function configurations({ deviceTree, fitConfiguration }: Board, overlays: readonly string[]): string {
+  const first = fitConfiguration ?? `conf-${deviceTree.name}`;
+  return [first, ...overlays.map((name) => `conf-${name}`)].join('#');
+}
+
 function startCommand(board: Board, loads: readonly LoadedFile[], overlays: readonly string[]): string {
-  const { addresses, bootCommand, deviceTree, fitConfiguration } = board;
+  const { addresses, bootCommand, deviceTree } = board;
   const initramfs = loads.find(({ what }) => what === 'initramfs');
-  if (bootCommand === 'fit') {
-    const configurations =
-      fitConfiguration === undefined
-        ? ''
-        : [fitConfiguration, ...overlays.map((name) => `conf-${name}`)].map((name) => `#${name}`).join('');
-    return `bootm ${addresses.kernel}${configurations}`;
-  }
+  if (bootCommand === 'fit') return `bootm ${fitAddress(board)}#${configurations(board, overlays)}`;
   const size = initramfs?.size?.toString(16) ?? '';
   if (bootCommand === 'zboot') {
     return `zboot ${addresses.kernel} 0 ${initramfs === undefined ? '0 0' : `${addresses.ramdisk} ${size}`}`;

@@ -30,6 +30,7 @@ import {
   renderExtlinux,
 } from './extlinux.ts';
 import { planDiagnostics } from './findings.ts';
+import type { FitSigning } from './fit/mkimage.ts';
 import { configuredKernelArgs } from './kernel-args.ts';
 import { kernelArch } from './kernel-format.ts';
 import type { BootFile } from './kernel-layout.ts';
@@ -60,6 +61,8 @@ export interface BootOptions {
   /** `u-boot` when absent. */
   readonly loader?: BootLoader;
   readonly rollback?: Partial<RollbackScheme>;
+  /** Whose signature boot.scr carries, for a U-Boot that checks it. */
+  readonly signing?: FitSigning;
   /** Time in the header of boot.scr, seconds since 1970; the commit's when absent. */
   readonly timestamp?: number;
 }
@@ -104,6 +107,7 @@ export interface BootPlan {
   readonly extlinux?: string;
   readonly board: Board;
   readonly rollback: RollbackScheme;
+  readonly signing?: FitSigning;
   readonly timestamp: number;
   readonly diagnostics: readonly Diagnostic[];
 }
@@ -171,6 +175,7 @@ export async function planBoot(store: ByteStore, commit: Checksum, options: Boot
       : { uEnv: renderUbootConfig(entries, sysroot.configured[0]?.uEnv) }),
     board,
     rollback,
+    ...(options.signing === undefined ? {} : { signing: options.signing }),
     timestamp: options.timestamp ?? timestamp,
     diagnostics:
       loader === 'extlinux'

@@ -144,6 +144,10 @@ export const boardSchema = z
         fdt: word('an address').default('${fdt_addr_r}'),
         scratch: word('an address').optional(),
         overlay: word('an address').optional(),
+        fit: word('an address').optional().meta({
+          description:
+            'Where a FIT image is loaded, away from where its kernel goes. Default: the place of the kernel for arm, else that of the initramfs.',
+        }),
       })
       .prefault({}),
     limits: z

@@ -75,6 +75,7 @@ export interface BoardConfig {
     readonly fdt: string;
     readonly scratch: string;
     readonly overlay?: string;
+    readonly fit?: string;
   };
   /** Bytes. */
   readonly limits: { readonly kernel?: number; readonly ramdisk?: number; readonly fdt?: number };
@@ -213,6 +214,7 @@ function resolveBoard(name: string, raw: RawBoard): BoardConfig {
       // uEnv.txt is used up before the initramfs goes to the same place.
       scratch: addresses.scratch ?? addresses.ramdisk,
       ...(addresses.overlay === undefined ? {} : { overlay: addresses.overlay }),
+      ...(addresses.fit === undefined ? {} : { fit: addresses.fit }),
     },
     limits: {
       ...(limits.kernel === undefined ? {} : { kernel: bytes(limits.kernel) }),

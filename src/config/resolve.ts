@@ -15,6 +15,7 @@ import type {
   Config,
   DeviceConfig,
   ExpiryConfig,
+  FitConfig,
   ImageConfig,
   SourceConfig,
 } from './types.ts';
@@ -54,7 +55,7 @@ export function resolveConfig(
       osname: raw.ostree.osname ?? raw.product,
       layout: raw.ostree.layout,
     },
-    boot: resolveBoot(raw.boot, board),
+    boot: resolveBoot(raw.boot, board, base),
     device: resolveDevice(raw.device),
     image: resolveImage(raw.image),
     deltas: {
@@ -79,6 +80,12 @@ export function resolveConfig(
         'nothing reads the kernel arguments of a commit with loader: extlinux; use boot.kargs, or loader: u-boot',
       );
     }
+    if (config.boot.fit !== undefined) {
+      fault(
+        ['boot', 'fit'],
+        'with loader: extlinux U-Boot takes the empty initramfs beside a FIT image instead of the one inside; use loader: u-boot',
+      );
+    }
     if (config.boot.rollback.counting === 'script') {
       fault(
         ['boot', 'rollback', 'counting'],
@@ -86,21 +93,33 @@ export function resolveConfig(
       );
     }
   }
-  if (isInside(config.signing.keys, config.output)) {
+  const fit = raw.boot.fit;
+  if (fit !== undefined && (fit.keys === undefined) !== (fit.key === undefined)) {
     fault(
-      ['signing', 'keys'],
-      `the keys (${config.signing.keys}) lie inside the release directory (${config.output}) and would be published with it; keep them elsewhere`,
+      ['boot', 'fit', fit.keys === undefined ? 'key' : 'keys'],
+      'a signature needs both keys: (a directory) and key: (the name of a key in it); without either the image is not signed',
     );
   }
-  // An archive holds no paths of this machine, so this can only be true of a directory.
-  if (config.source.kind === 'rootfs') {
-    const { rootfs } = config.source;
-    if (isInside(config.signing.keys, rootfs)) {
+  const secrets: [ValuePath, string][] = [[['signing', 'keys'], config.signing.keys]];
+  const fitKeys = config.boot.fit?.signing?.keys;
+  if (fitKeys !== undefined) secrets.push([['boot', 'fit', 'keys'], fitKeys]);
+  for (const [path, keys] of secrets) {
+    if (isInside(keys, config.output)) {
       fault(
-        ['signing', 'keys'],
-        `the keys (${config.signing.keys}) lie inside the root filesystem (${rootfs}) and would be installed on every device; keep them elsewhere`,
+        path,
+        `the keys (${keys}) lie inside the release directory (${config.output}) and would be published with it; keep them elsewhere`,
       );
     }
+    // An archive holds no paths of this machine, so this can only be true of a directory.
+    if (config.source.kind === 'rootfs' && isInside(keys, config.source.rootfs)) {
+      fault(
+        path,
+        `the keys (${keys}) lie inside the root filesystem (${config.source.rootfs}) and would be installed on every device; keep them elsewhere`,
+      );
+    }
+  }
+  if (config.source.kind === 'rootfs') {
+    const { rootfs } = config.source;
     if (isInside(config.output, rootfs)) {
       fault(
         ['output'],
@@ -151,8 +170,8 @@ function resolveSource(source: RawConfig['source'], base: string): SourceConfig 
 }
 
 /** The board's arguments come first, so that the configuration's, which come last, win. */
-function resolveBoot(boot: RawConfig['boot'], board: BoardConfig | undefined): BootConfig {
-  const { loader, root, overlays, initramfs, rollback } = boot;
+function resolveBoot(boot: RawConfig['boot'], board: BoardConfig | undefined, base: string): BootConfig {
+  const { loader, root, overlays, initramfs, fit, rollback } = boot;
   return {
     loader,
     ...(board === undefined ? {} : { board }),
@@ -160,11 +179,26 @@ function resolveBoot(boot: RawConfig['boot'], board: BoardConfig | undefined): B
     commitKargs: boot['commit-kargs'],
     overlays,
     initramfs,
+    ...(fit === undefined ? {} : { fit: resolveFit(fit, base) }),
     rollback: {
       attempts: rollback.attempts,
       profile: rollback.profile,
       ...(rollback.counting === undefined ? {} : { counting: rollback.counting }),
     },
+  };
+}
+
+function resolveFit(
+  { keys, key, algorithm, compression, load, ...rest }: NonNullable<RawConfig['boot']['fit']>,
+  base: string,
+): FitConfig {
+  return {
+    ...(keys === undefined || key === undefined
+      ? {}
+      : { signing: { keys: resolve(base, keys), key, algorithm } }),
+    compression,
+    ...(load === undefined ? {} : { load }),
+    ...(rest.default === undefined ? {} : { default: rest.default }),
   };
 }
 
@@ -274,6 +308,7 @@ function warnAboutOddities(
       ['boot', 'root'],
       ['boot', 'commit-kargs', 0],
       ['boot', 'overlays', 0],
+      ['boot', 'fit'],
     ]) {
       if (document.sourceOf(path) !== undefined) {
         warn(path.slice(0, 2), 'config/no-boot-loader', 'it has no effect with loader: none');

@@ -179,6 +179,50 @@ const kernelArgument = text(
   'one kernel argument in printable ASCII, without spaces outside double quotes',
 );
 
+const fit = z
+  .strictObject(
+    {
+      keys: path('the directory of the signing key')
+        .optional()
+        .meta({
+          description:
+            'Directory with <key>.key, the private RSA key in PEM that mkimage signs with. Without it the image has hashes only.',
+          examples: ['./fit-keys'],
+        }),
+      key: text(/^[A-Za-z0-9][A-Za-z0-9_.-]*$/, 'the name of a key, without .key')
+        .optional()
+        .meta({
+          description: "Name of the key: of its file, and of U-Boot's node for it, key-<key>.",
+          examples: ['dev'],
+        }),
+      algorithm: text(
+        /^sha(?:256|384|512),rsa(?:2048|3072|4096)$/,
+        'sha256, sha384 or sha512 with rsa2048, rsa3072 or rsa4096, such as sha256,rsa2048',
+      )
+        .default('sha256,rsa2048')
+        .meta({ description: 'How hashes and signatures are made.' }),
+      compression: z.enum(['none', 'gzip'], 'one of none, gzip').default('none').meta({
+        description:
+          'Compression of the kernel. An uncompressed one makes updates small: compressed data cannot be diffed.',
+      }),
+      load: z.int('an address such as 0x48200000').min(0, 'an address such as 0x48200000').optional().meta({
+        description:
+          'Where U-Boot puts the kernel. Needed for a compressed kernel and for riscv64; else U-Boot finds the place.',
+      }),
+      default: text(/^[A-Za-z0-9,._+/-]+\.dtb$/, 'the name of a device tree, ending in .dtb')
+        .optional()
+        .meta({
+          description:
+            'Device tree of the default configuration, for a U-Boot that names none of them. Default: the first by name.',
+        }),
+    },
+    'keys keys, key, algorithm, compression, load, default',
+  )
+  .meta({
+    description:
+      'Puts kernel, initramfs and device trees into one FIT image, signed when there is a key, and boot.scr into another.',
+  });
+
 const boot = z
   .strictObject(
     {
@@ -224,6 +268,7 @@ const boot = z
         .default([])
         .meta({ description: 'Overlays that U-Boot applies, by their names among the device trees.' }),
       initramfs,
+      fit: fit.optional(),
       rollback: z
         .strictObject(
           {
@@ -250,7 +295,7 @@ const boot = z
         .prefault({})
         .meta({ description: 'Automatic return to the previous deployment.' }),
     },
-    'keys loader, board, root, kargs, commit-kargs, overlays, initramfs, rollback',
+    'keys loader, board, root, kargs, commit-kargs, overlays, initramfs, fit, rollback',
   )
   .prefault({})
   .meta({ description: 'How the device starts the release.' });

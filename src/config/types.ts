@@ -48,6 +48,8 @@ export interface BootConfig {
   /** Overlays by their names among the device trees. */
   readonly overlays: readonly string[];
   readonly initramfs: InitramfsConfig;
+  /** Present: kernel, initramfs and device trees are one FIT image. */
+  readonly fit?: FitConfig;
   readonly rollback: {
     /** Boots that may fail before the boot loader returns to the previous deployment. */
     readonly attempts: number;
@@ -63,6 +65,22 @@ export interface InitramfsConfig {
   readonly compression: 'none' | 'gzip' | 'xz' | 'zstd';
   /** Kernel modules by name, besides those found to be needed. */
   readonly modules: readonly string[];
+}
+
+export interface FitConfig {
+  /** Absent: the image has hashes and no signatures. */
+  readonly signing?: {
+    /** Directory of `<key>.key`. */
+    readonly keys: string;
+    readonly key: string;
+    /** Such as `sha256,rsa2048`. */
+    readonly algorithm: string;
+  };
+  readonly compression: 'none' | 'gzip';
+  /** Address of the kernel; absent: where U-Boot finds room. */
+  readonly load?: number;
+  /** Name of a device tree. */
+  readonly default?: string;
 }
 
 export interface DeviceConfig {

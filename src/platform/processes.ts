@@ -9,6 +9,8 @@ const PACKAGE_OF: Readonly<Record<string, string>> = {
   zstd: 'zstd',
   bzip2: 'bzip2',
   gzip: 'gzip',
+  mkimage: 'u-boot-tools',
+  dtc: 'device-tree-compiler',
 };
 
 function toolError(program: string, args: readonly string[], error: unknown): TreewrightError {
@@ -35,6 +37,28 @@ function toolError(program: string, args: readonly string[], error: unknown): Tr
     `"${program} ${args.join(' ')}" failed${stderr === '' ? '' : `: ${stderr}`}`,
     { cause: error, data: { program } },
   );
+}
+
+export interface ProgramOptions {
+  readonly cwd?: string;
+  /** Added to the environment. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** Milliseconds. */
+  readonly timeout: number;
+}
+
+/** Runs a program that works on files, without a terminal to ask questions on. */
+export async function runProgram(
+  program: string,
+  args: readonly string[],
+  options: ProgramOptions,
+): Promise<void> {
+  try {
+    // In a session of its own: a program that wants a passphrase opens /dev/tty whatever its input is.
+    await execa(program, args, { ...options, stdin: 'ignore', stdout: 'ignore', detached: true });
+  } catch (error) {
+    throw toolError(program, args, error);
+  }
 }
 
 /** Sends `input` through a filter program such as `xz -d -c` and returns what it prints. */

@@ -25,6 +25,8 @@ export async function buildApps(
 ): Promise<ManifestApp[]> {
   const registry = createUserRegistry(process.env);
   const goName = GO_ARCHITECTURE[architecture ?? ''];
+  const fitKeys = config.boot.fit?.signing?.keys;
+  const keepOut = [config.signing.keys, output, ...(fitKeys === undefined ? [] : [fitKeys])];
   const apps: ManifestApp[] = [];
   for (const { name, compose } of config.apps) {
     if (apps.some((app) => app.name === name)) {
@@ -36,7 +38,7 @@ export async function buildApps(
     const app = await buildApp(
       { name, compose, version, ...(goName === undefined ? {} : { architecture: goName }) },
       join(output, 'apps'),
-      { events, registry, env: process.env, keepOut: [config.signing.keys, output] },
+      { events, registry, env: process.env, keepOut },
     );
     apps.push(toManifest(app));
   }

@@ -13,6 +13,8 @@ import { storeSource } from './store-source.ts';
 import { boardOf } from './board.ts';
 import { configuredCounting } from './boot-plan.ts';
 import { renderFwEnvConfig } from '../boot/board.ts';
+import { checkFitKey } from '../boot/fit/mkimage.ts';
+import { fitSigning } from './fit-step.ts';
 import { checkGivenVersion, chooseVersion } from './version.ts';
 
 export interface AssembleOptions {
@@ -29,6 +31,10 @@ export interface AssembleOptions {
 
 export async function assembleRelease(options: AssembleOptions): Promise<ReleaseReport> {
   checkGivenVersion(options.version);
+  const { boot } = options.config;
+  const signing = boot.loader === 'none' ? undefined : fitSigning(boot.fit);
+  // Before the build is read, which takes long.
+  if (signing !== undefined) await checkFitKey(signing);
   return withSession(options, (session) =>
     publishContent(session, async (transaction): Promise<ReleaseContent> => {
       const { config, events } = session;
@@ -70,7 +76,17 @@ function additionsOf({ boot, device }: Config): NonNullable<StoreSourceOptions['
     boot.board === undefined || !counted ? undefined : renderFwEnvConfig(boardOf(boot.board).environment);
   return {
     initramfs: boot.initramfs,
-    variables: { kargs: boot.commitKargs, overlays: boot.overlays },
+    // The configurations of a FIT image have them inside.
+    variables: { kargs: boot.commitKargs, overlays: boot.fit === undefined ? boot.overlays : [] },
+    ...(boot.fit === undefined
+      ? {}
+      : {
+          fit: {
+            ...boot.fit,
+            overlays: boot.overlays,
+            ...(boot.board === undefined ? {} : { arch: boot.board.arch }),
+          },
+        }),
     ...(scripts
       ? {
           device: {

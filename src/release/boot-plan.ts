@@ -7,6 +7,7 @@ import type { BootPlan, EarlierDeployment } from '../boot/plan.ts';
 import { planBoot } from '../boot/plan.ts';
 import type { ByteStore } from '../platform/store.ts';
 import { boardOf } from './board.ts';
+import { fitSigning } from './fit-step.ts';
 import type { ReleaseManifest } from './manifest.ts';
 
 /** What a release says about itself besides its commit. */
@@ -33,7 +34,8 @@ export function planRelease(
   { kargs, loader, source }: PlannedSource,
   previous?: EarlierDeployment,
 ): Promise<BootPlan> {
-  const { board, rollback } = config.boot;
+  const { board, rollback, fit } = config.boot;
+  const signing = fitSigning(fit);
   const counting = configuredCounting(config.boot, loader);
   return planBoot(store, commit, {
     osname: config.ostree.osname,
@@ -45,6 +47,7 @@ export function planRelease(
       ...(counting === undefined ? {} : { counting }),
     },
     ...(board === undefined ? {} : { board: boardOf(board, config.image.bootPartition !== undefined) }),
+    ...(signing === undefined ? {} : { signing }),
     ...(source.libostree === undefined ? {} : { libostree: source.libostree }),
     ...(source.architecture === undefined ? {} : { arch: source.architecture }),
     ...(previous === undefined ? {} : { previous }),

@@ -2,7 +2,7 @@
 import type { Checksum } from '../core/checksum.ts';
 import { utf8 } from '../core/bytes.ts';
 import type { BootPlan, EarlierDeployment } from '../boot/plan.ts';
-import { renderBoot } from '../boot/render.ts';
+import { renderBoot, renderLoader } from '../boot/render.ts';
 import { openStore } from '../platform/store.ts';
 import { bootPartitionFindings, scriptFindings, tellAll } from './boot-checks.ts';
 import { planRelease } from './boot-plan.ts';
@@ -56,7 +56,7 @@ export async function bootFiles(
     planRelease(config, openStore(repo), commit, { ...content, loader }, previous);
   const first = await plan();
   const update = parent === undefined ? undefined : await plan({ commit: parent.commit });
-  const rendered = renderBoot(first);
+  const rendered = await renderBoot(first);
   tellAll(
     [
       ...first.diagnostics,
@@ -74,10 +74,7 @@ export async function bootFiles(
   };
   const files: ReleaseFile[] = [...rendered].map(([path, bytes]) => [`boot/${path}`, bytes]);
   if (update !== undefined) {
-    for (const [path, bytes] of renderBoot(update)) {
-      // The script does not depend on what was deployed before.
-      if (/^(?:uEnv\.txt$|extlinux\.conf$|loader\/)/.test(path)) files.push([`boot/update/${path}`, bytes]);
-    }
+    for (const [path, bytes] of renderLoader(update)) files.push([`boot/update/${path}`, bytes]);
   }
   files.push(['boot/plan.json', utf8(`${JSON.stringify(plans, null, 2)}\n`)]);
   return {

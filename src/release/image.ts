@@ -205,7 +205,7 @@ async function sysrootOf(
 ): Promise<Sysroot> {
   const { image } = config;
   const { libostree } = manifest.source;
-  const rendered = renderBoot(plan);
+  const rendered = await renderBoot(plan);
   const script = rendered.get('boot.scr');
   return buildSysroot(repo, plan, {
     branch: manifest.ostree.branch,

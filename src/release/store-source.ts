@@ -23,6 +23,8 @@ import { addDeviceFiles } from '../tree/device-files.ts';
 import type { FileTree } from '../tree/types.ts';
 import { resolve } from '../tree/walk.ts';
 import { readDeviceFiles } from './device-files.ts';
+import type { FitStepSettings } from './fit-step.ts';
+import { addFit } from './fit-step.ts';
 import { addInitramfs } from './initramfs-step.ts';
 
 export interface StoreSourceOptions {
@@ -35,6 +37,7 @@ export interface StoreSourceOptions {
   /** What is made for the device besides the build's own files; nothing when absent. */
   readonly additions?: {
     readonly initramfs?: InitramfsConfig;
+    readonly fit?: FitStepSettings;
     /** What the commit tells U-Boot. */
     readonly variables?: BootVariables;
     /** The update scripts and their settings. */
@@ -85,7 +88,7 @@ export async function storeSource(options: StoreSourceOptions): Promise<StoredSo
       layout,
       report,
     );
-    const { initramfs, variables, device } = options.additions ?? {};
+    const { initramfs, fit, variables, device } = options.additions ?? {};
     if (device !== undefined) {
       addDeviceFiles({ tree, init: facts.init, files: await readDeviceFiles(), settings: device }, report);
     }
@@ -98,6 +101,11 @@ export async function storeSource(options: StoreSourceOptions): Promise<StoredSo
         config: initramfs,
         events,
       });
+    }
+    if (fit !== undefined && kernel !== undefined && errors.length === 0) {
+      const arch = fit.arch ?? facts.arch;
+      const settings = { ...fit, ...(arch === undefined ? {} : { arch }) };
+      await addFit({ tree, kernel, staged: () => transaction.staged(), settings, events, report });
     }
     if (variables !== undefined && kernel !== undefined) {
       const existing = await textOf(tree, COMMIT_VARIABLES, () => transaction.staged());

@@ -32,9 +32,43 @@ describe('boot.cmd', () => {
     expect(start(distroBoard('x86_64'))).toBe(
       'zboot ${kernel_addr_r} 0 ${ostree_ramdisk} ${ostree_ramdisk_size}',
     );
-    const fit = { ...distroBoard('arm64', 'fit'), fitConfiguration: 'conf-1' };
-    expect(start(fit)).toBe('bootm ${kernel_addr_r}${ostree_conf}');
-    expect(script(fit)).toContain('setenv ostree_conf "#conf-1"');
+    // A FIT image is loaded where its kernel does not go; 32-bit arm's unpacks itself where it lies.
+    expect(start(distroBoard('arm64', 'fit'))).toBe('bootm ${ramdisk_addr_r}#${ostree_conf}');
+    expect(start(distroBoard('arm', 'fit'))).toBe('bootm ${kernel_addr_r}#${ostree_conf}');
+    const { addresses, ...board } = distroBoard('arm64', 'fit');
+    const elsewhere = {
+      ...board,
+      addresses: { ...addresses, fit: '0x60000000' },
+      fitConfiguration: 'conf-1',
+    };
+    expect(start(elsewhere)).toBe('bootm 0x60000000#${ostree_conf}');
+    expect(script(elsewhere)).toContain('setenv ostree_conf "conf-1"');
+  });
+
+  test('a signed script takes from files that nobody signed the variables that it expects, and no others', () => {
+    const board = distroBoard('arm64', 'fit');
+    const imports = (signed: boolean): string[] =>
+      renderBootScript(board, { counting: 'script', attempts: 3 }, { signed })
+        .split('\n')
+        .flatMap((line) => /env import .*/.exec(line)?.[0] ?? []);
+    const unlimited = /\$\{filesize\}$/;
+    expect(imports(false).filter((line) => unlimited.test(line))).toHaveLength(2);
+    expect(imports(true)).toHaveLength(imports(false).length);
+    expect(imports(true).filter((line) => unlimited.test(line))).toEqual([]);
+    const names = imports(true).flatMap((line) => line.split('${filesize} ')[1]?.split(' ') ?? []);
+    expect([...new Set(names)].sort()).toEqual([
+      ...[
+        'bootargs',
+        'bootargs2',
+        'bootargs_extra',
+        'fdt_file',
+        'fdt_file2',
+        'fdt_overlays',
+        'fdtdir',
+        'fdtdir2',
+      ],
+      ...['kernel_image', 'kernel_image2', 'ramdisk_image', 'ramdisk_image2'],
+    ]);
   });
 
   test('the environment is saved before uEnv.txt is imported, so that no deployment variable is stored', () => {

@@ -253,7 +253,7 @@ function withSortedTail(entry: string): string {
 async function expectSame(device: Device, plan: BootPlan, trees: ReadonlyMap<Checksum, Tree>): Promise<void> {
   const boot = await snapshot(device.sysroot, 'boot');
   const loader = `boot/loader.${plan.bootVersion}`;
-  const rendered = renderBoot(plan);
+  const rendered = await renderBoot(plan);
   const expected = new Map<string, string>([[loader, 'directory'], [`${loader}/entries`, 'directory']]); // prettier-ignore
   const base64 = (bytes: Uint8Array | string): string => `file ${Buffer.from(bytes).toString('base64')}`;
   const [file, ours, text] =

@@ -299,8 +299,8 @@ describe('rendered files', () => {
   const files = { ...RELEASE, [KERNEL]: arm64Image(), [INITRAMFS]: 'i' };
 
   test('are the same bytes for the same plan, with the commit’s time in boot.scr', async () => {
-    const rendered = renderBoot(await plan(files));
-    expect(rendered).toEqual(renderBoot(await plan(files)));
+    const rendered = await renderBoot(await plan(files));
+    expect(rendered).toEqual(await renderBoot(await plan(files)));
     expect([...rendered.keys()]).toEqual([
       'uEnv.txt',
       'loader/entries/ostree-1.conf',
@@ -314,7 +314,7 @@ describe('rendered files', () => {
 
   test('with extlinux: its file in the place of uEnv.txt and script, fw_env.config when U-Boot counts', async () => {
     const names = async (options: Partial<BootOptions>): Promise<string[]> => [
-      ...renderBoot(await plan(files, { loader: 'extlinux', ...options })).keys(),
+      ...(await renderBoot(await plan(files, { loader: 'extlinux', ...options }))).keys(),
     ];
     const extlinux = ['extlinux.conf', 'loader/entries/ostree-1.conf'];
     expect(await names({ board: raw })).toEqual(extlinux);
@@ -324,7 +324,7 @@ describe('rendered files', () => {
   });
 
   test('fw_env.config is there when the place of the environment is known, and boot.cmd uses the same place', async () => {
-    const rendered = renderBoot(await plan(files, { board: raw }));
+    const rendered = await renderBoot(await plan(files, { board: raw }));
     const text = (name: string) => new TextDecoder().decode(rendered.get(name));
     expect(text('fw_env.config')).toBe('# device offset size\n/dev/vda 0x100000 0x4000\n');
     expect(text('boot.cmd')).toContain('virtio read ${ramdisk_addr_r} 0x800 0x20');

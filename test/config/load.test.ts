@@ -324,6 +324,26 @@ kargs: [quiet]
     expect(await warningsOf(attempts)).toEqual(['4:49 config/extlinux-attempts']);
   });
 
+  it('refuse a FIT image with half a key, or keys that would be published', async () => {
+    const fit = (text: string): string => `${MINIMAL}boot: { fit: ${text} }\n`;
+    expect((await parseConfig(fit('{}'), FILE)).boot.fit).toEqual({ compression: 'none' });
+    expect((await parseConfig(fit('{ keys: ./fit, key: dev, load: 0x48200000 }'), FILE)).boot.fit).toEqual({
+      signing: { keys: '/project/fit', key: 'dev', algorithm: 'sha256,rsa2048' },
+      compression: 'none',
+      load: 0x4820_0000,
+    });
+    expect(await faultsOf(fit('{ key: dev }'))).toEqual([
+      expect.stringMatching(/boot\.fit\.key: a signature needs both keys: .* and key:/),
+    ]);
+    expect(await faultsOf(fit('{ keys: ./fit }'))).toHaveLength(1);
+    expect(await faultsOf(fit('{ keys: ./release/fit, key: dev }'))).toEqual([
+      expect.stringMatching(/boot\.fit\.keys: the keys .* would be published with it/),
+    ]);
+    for (const wrong of ['{ key: ../dev, keys: k }', '{ algorithm: "sha1,rsa2048" }', '{ load: -1 }']) {
+      expect(await faultsOf(fit(wrong)), wrong).toHaveLength(1);
+    }
+  });
+
   it('refuse keys that would be published', async () => {
     expect(await faultsOf(`${MINIMAL}signing: { keys: ./release/keys }\n`)).toHaveLength(1);
     expect(await faultsOf(`${MINIMAL}signing: { keys: ./release }\n`)).toHaveLength(1);
