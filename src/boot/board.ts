@@ -171,7 +171,7 @@ export function checkBoard(board: Board, rollback: RollbackScheme): void {
     throw new TreewrightError(`config/${reason}`, message, { data: { board: board.name } });
   };
   if (!Number.isInteger(rollback.attempts) || rollback.attempts < 1 || rollback.attempts > 9) {
-    // setexpr and itest compute in base 16, fw_printenv and update clients read base 10: they agree up to 9.
+    // Digits that U-Boot's commands, some of which compute in base 16, and update clients, which do not, agree on.
     bad('bad-rollback', `rollback attempts must be 1 to 9, found ${rollback.attempts}`);
   }
   if (rollback.counting !== 'none' && board.environment.kind === 'none') {

@@ -30,7 +30,10 @@ export interface ScriptOptions {
   readonly signed?: boolean;
 }
 
-/** The text of boot.cmd. Needs hush, `load`, `test -e`, `env import`, `setexpr` and `itest` in U-Boot; `fdt` for FIT. */
+/**
+ * The text of boot.cmd. Needs hush, `load`, `test -e` and `env import` in U-Boot; `setexpr` with patterns (CONFIG_REGEX)
+ * for what a commit brings, two raw copies of the boot state, and FIT images; `fdt` for overlays and FIT images.
+ */
 export function renderBootScript(
   board: Board,
   rollback: RollbackScheme,
@@ -186,7 +189,7 @@ function loadRamdisk(board: Board): string[] {
     ...(zboot ? ['setenv ostree_ramdisk 0', 'setenv ostree_ramdisk_size 0'] : ['setenv ostree_ramdisk -']),
     'if test -n "${ramdisk_image}"; then',
     `  if load ${device} ${addresses.ramdisk} \${ramdisk_image}; then`,
-    '    if itest ${filesize} -gt 0; then',
+    '    if test "${filesize}" != 0; then',
     ...(zboot
       ? [`      setenv ostree_ramdisk ${addresses.ramdisk}`, '      setenv ostree_ramdisk_size ${filesize}']
       : [`      setenv ostree_ramdisk ${addresses.ramdisk}:\${filesize}`]),

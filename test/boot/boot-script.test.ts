@@ -52,7 +52,7 @@ describe('boot.cmd', () => {
         .split('\n')
         .flatMap((line) => /env import .*/.exec(line)?.[0] ?? []);
     const unlimited = /\$\{filesize\}$/;
-    expect(imports(false).filter((line) => unlimited.test(line))).toHaveLength(2);
+    expect(imports(false).filter((line) => unlimited.test(line))).toHaveLength(3);
     expect(imports(true)).toHaveLength(imports(false).length);
     expect(imports(true).filter((line) => unlimited.test(line))).toEqual([]);
     const names = imports(true).flatMap((line) => line.split('${filesize} ')[1]?.split(' ') ?? []);

@@ -85,7 +85,12 @@ describeReference('boot.scr in U-Boot', ['machines:qemu-system-aarch64'], () => 
         await machine.expect(/ostree: 2 attempts failed, rolling back/, 60);
         await machine.expect(/ostree: starting the previous deployment/, 10);
         await machine.expect(/ostree: upgrade_available=0 bootcount=0 rollback=1\n/, 10);
-        await machine.expect(/ostree: \/boot\/ostree\/os-a{64}\/vmlinuz-6.6 .*ostree=\S*a{64}\/0 of_a\n/, 10);
+        // Debian's for x86-64 has no setexpr, which finds the commit's own arguments.
+        const own = arch === 'x86_64' ? '' : ' of_a';
+        await machine.expect(
+          new RegExp(`ostree: /boot/ostree/os-a{64}/vmlinuz-6.6 .*ostree=\\S*a{64}/0${own}\n`),
+          10,
+        );
       });
       expect(await savedState(disk, board)).toEqual([
         { bootcount: '0', bootlimit: '2', rollback: '1', upgrade_available: '0' },
