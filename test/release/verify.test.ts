@@ -1,49 +1,31 @@
 /** `verify` believes nothing: whatever is changed, cut or missing is named, from disk and over HTTP. */
 import { execa } from 'execa';
-import { cp, mkdir, mkdtemp, readFile, readdir, rm, truncate, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join, relative } from 'node:path';
+import { join } from 'node:path';
 import { Updater } from 'tuf-js';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { noEvents } from '../../src/core/events.ts';
 import type { ReleaseReport } from '../../src/release/publish-content.ts';
 import type { VerifyReport } from '../../src/release/verify.ts';
 import { verifyRelease } from '../../src/release/verify.ts';
+import { expectDamageRefused } from '../support/damage.ts';
 import { serveDirectory } from '../support/http-server.ts';
 import type { TestProject } from '../support/release.ts';
-import { makeProject, makeRelease } from '../support/release.ts';
+import { makeProject, makeRelease, makeReleasesWithApp } from '../support/release.ts';
 
 let scratch: string;
 let project: TestProject;
 let second: ReleaseReport;
 
-const COMPOSE = `services:
-  web:
-    image: registry.example/web@sha256:${'ab'.repeat(32)}
-    ports: ["80:80"]
-`;
-
 beforeAll(async () => {
   scratch = await mkdtemp(join(tmpdir(), 'treewright-verify-'));
-  project = await makeProject(scratch);
-  await mkdir(join(scratch, 'shop'));
-  await writeFile(join(scratch, 'shop/docker-compose.yml'), COMPOSE);
-  const extra = `apps: [{ compose: ${join(scratch, 'shop/docker-compose.yml')} }]\n`;
-  await makeRelease(project, { release: 1, programs: 5, extra });
-  second = await makeRelease(project, { release: 2, programs: 5, extra });
+  ({ project, second } = await makeReleasesWithApp(scratch));
 });
 afterAll(() => rm(scratch, { recursive: true, force: true }));
 
 const verify = (location: string, extra: { root?: string; now?: Date } = {}): Promise<VerifyReport> =>
   verifyRelease({ location, events: noEvents, now: new Date(), ...extra });
-
-async function filesBelow(directory: string): Promise<string[]> {
-  const entries = await readdir(directory, { recursive: true, withFileTypes: true });
-  return entries
-    .filter((entry) => entry.isFile())
-    .map((entry) => relative(directory, join(entry.parentPath, entry.name)))
-    .sort();
-}
 
 describe('a whole release', () => {
   test('verifies from disk, with what it holds', async () => {
@@ -106,39 +88,14 @@ describe('a whole release', () => {
 });
 
 describe('a damaged release', () => {
-  /** Files that nothing vouches for and no client trusts, and why that is so. */
-  const UNCHECKED = [
-    /^\.treewright\.lock$/, // nobody's content
-    /^ostree\/(config|delta-indexes\/.*)$/, // hints: a client that follows them checks what it finds
-    /^tuf\/1\.(targets|snapshot)\.json$/, // superseded: the timestamp leads to version 2
-    /^apps\/(index\.json|oci-layout)$/, // the manifest names each artifact by digest, not through the index
-    /^releases\/1\.0\/boot\/update\//, // there is none
-  ];
-
-  test('is refused whichever byte of whichever file is changed', { timeout: 240_000 }, async () => {
-    const copy = join(scratch, 'damaged');
-    await execa('cp', ['-a', project.output, copy]);
-    const files = (await filesBelow(copy)).filter((file) => !UNCHECKED.some((pattern) => pattern.test(file)));
-    expect(files.length).toBeGreaterThan(60);
-    for (const file of files) {
-      const path = join(copy, file);
-      const good = await readFile(path);
-      if (good.length === 0) continue;
-      const bad = Buffer.from(good);
-      const at = Math.floor(good.length / 2);
-      bad[at] = (bad[at] ?? 0) ^ 0x20;
-      await writeFile(path, bad);
-      await expect(verify(copy), `${file} changed`).rejects.toMatchObject({
-        code: expect.stringMatching(/^trust\//) as unknown,
-      });
-      await truncate(path, at);
-      await expect(verify(copy), `${file} cut`).rejects.toMatchObject({
-        code: expect.stringMatching(/^trust\//) as unknown,
-      });
-      await writeFile(path, good);
-    }
-    await verify(copy);
-    await rm(copy, { recursive: true });
+  test('is refused whichever file is changed or cut', { timeout: 240_000 }, async () => {
+    // Every fourth of the OSTree objects, which are all alike; test/slow takes every one.
+    let objects = 0;
+    await expectDamageRefused(
+      project.output,
+      join(scratch, 'damaged'),
+      (file) => !file.startsWith('ostree/objects/') || objects++ % 4 === 0,
+    );
   });
 
   test.each([

@@ -1,5 +1,6 @@
 /** Releases of the small root filesystem, by library call or by the built command. */
 import { execa } from 'execa';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { loadConfig } from '../../src/config/load.ts';
 import type { Event } from '../../src/core/events.ts';
@@ -49,6 +50,25 @@ export async function makeRelease(
     events: (event) => options.events?.push(event),
     now: new Date(),
   });
+}
+
+const COMPOSE = `services:
+  web:
+    image: registry.example/web@sha256:${'ab'.repeat(32)}
+    ports: ["80:80"]
+`;
+
+/** Two releases with an app, in `directory`. */
+export async function makeReleasesWithApp(
+  directory: string,
+): Promise<{ readonly project: TestProject; readonly second: ReleaseReport }> {
+  const project = await makeProject(directory);
+  const compose = join(directory, 'shop/docker-compose.yml');
+  await mkdir(join(directory, 'shop'));
+  await writeFile(compose, COMPOSE);
+  const extra = `apps: [{ compose: ${compose} }]\n`;
+  await makeRelease(project, { release: 1, programs: 5, extra });
+  return { project, second: await makeRelease(project, { release: 2, programs: 5, extra }) };
 }
 
 export interface CommandResult {
