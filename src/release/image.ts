@@ -1,5 +1,6 @@
 /** `treewright image`: from a release to what a new device is written with. */
 import { dirname, join } from 'node:path';
+import { renderBootScript } from '../boot/boot-script.ts';
 import { contentOpener } from '../boot/image/content.ts';
 import { planDisk } from '../boot/image/disk.ts';
 import type { LinuxPartition } from '../boot/image/disk-layout.ts';
@@ -15,11 +16,11 @@ import { checkSysroot } from '../boot/image/sysroot-checks.ts';
 import { writeSysrootTar } from '../boot/image/sysroot-tar.ts';
 import { renderWks } from '../boot/image/wks.ts';
 import type { BootPlan } from '../boot/plan.ts';
-import { renderBoot } from '../boot/render.ts';
 import type { Config } from '../config/types.ts';
 import type { Checksum } from '../core/checksum.ts';
 import type { Diagnostic } from '../core/diagnostics.ts';
 import { TreewrightError } from '../core/errors.ts';
+import type { EventSink } from '../core/events.ts';
 import { guidBytes, uuidFromSeed } from '../formats/uuid.ts';
 import { writeFileAtomic } from '../platform/files.ts';
 import type { ImageTarget } from '../platform/image-file.ts';
@@ -67,7 +68,7 @@ export interface ImageReport {
 /** Writes the image, whole or not at all. */
 export async function makeImage(options: ImageOptions): Promise<ImageReport> {
   const { config, format, output, events } = options;
-  const { manifest, repo } = await openRelease(options);
+  const { manifest, repo, bootFile } = await openRelease(options);
   if (manifest.boot === undefined) {
     throw new TreewrightError(
       'config/no-boot-loader',
@@ -84,7 +85,10 @@ export async function makeImage(options: ImageOptions): Promise<ImageReport> {
   });
   const found = await checkDevice(config, manifest, plan, repo);
   tellAll([...plan.diagnostics, ...found], events, 'no device could use this image');
-  const sysroot = await sysrootOf(config, manifest, plan, repo);
+  warnOfOtherScript(plan, await bootFile('boot/boot.cmd'), events);
+  // That of the release, whatever the configuration has become since; a signed one is not signed again.
+  const script = await bootFile('boot/boot.scr');
+  const sysroot = await sysrootOf(config, manifest, plan, repo, script);
   warnOfRemote(options, manifest);
   const openContent = contentOpener(repo);
   const done = (report: Omit<ImageReport, 'version' | 'commit' | 'format' | 'output'>): ImageReport => {
@@ -197,16 +201,36 @@ function warnOfRemote({ config, events }: ImageOptions, manifest: ReleaseManifes
   }
 }
 
-async function sysrootOf(
+/** The image's boot state and partitions follow the configuration, and its script comes from the release. */
+function warnOfOtherScript(
+  { board, rollback, signing }: BootPlan,
+  released: Uint8Array | undefined,
+  events: EventSink,
+): void {
+  if (released === undefined) return;
+  const now = renderBootScript(board, rollback, { signed: signing !== undefined });
+  if (Buffer.from(released).equals(Buffer.from(now))) return;
+  events({
+    type: 'diagnostic',
+    diagnostic: {
+      severity: 'warning',
+      code: 'config/boot-script-changed',
+      message:
+        'the configuration would give another boot script than the release has, and the image gets that of the release: ' +
+        'when the board or boot.rollback has changed, make a release first',
+    },
+  });
+}
+
+function sysrootOf(
   config: Config,
   manifest: ReleaseManifest,
   plan: BootPlan,
   repo: OpenedRelease['repo'],
+  script: Uint8Array | undefined,
 ): Promise<Sysroot> {
   const { image } = config;
   const { libostree } = manifest.source;
-  const rendered = await renderBoot(plan);
-  const script = rendered.get('boot.scr');
   return buildSysroot(repo, plan, {
     branch: manifest.ostree.branch,
     remote: {

@@ -9,13 +9,17 @@ import { openStore, subStore } from '../platform/store.ts';
 import { verifyTufRepository } from '../trust/tuf-verify.ts';
 import { listReleases } from './catalog.ts';
 import type { ReleaseManifest } from './manifest.ts';
+import { releaseDirectory } from './manifest.ts';
 import { readManifest } from './read-manifest.ts';
+import { sha256 } from './release-files.ts';
 import { TRUSTED_ROOT } from './session.ts';
 
 export interface OpenedRelease {
   readonly manifest: ReleaseManifest;
   /** The OSTree repository. */
   readonly repo: ByteStore;
+  /** A boot file of the release by its path, such as `boot/boot.scr`, as the manifest vouches for it; undefined when it has none. */
+  readonly bootFile: (path: string) => Promise<Uint8Array | undefined>;
 }
 
 export interface OpenReleaseOptions {
@@ -55,5 +59,27 @@ export async function openRelease(options: OpenReleaseOptions): Promise<OpenedRe
       { data: { known } },
     );
   }
-  return { manifest: await readManifest(store, targets, entry), repo: subStore(store, 'ostree') };
+  const manifest = await readManifest(store, targets, entry);
+  return {
+    manifest,
+    repo: subStore(store, 'ostree'),
+    bootFile: (path) => readBootFile(store, manifest, path),
+  };
+}
+
+async function readBootFile(
+  store: ByteStore,
+  { boot, version }: ReleaseManifest,
+  path: string,
+): Promise<Uint8Array | undefined> {
+  const file = boot?.files.find((each) => each.path === path);
+  if (file === undefined) return undefined;
+  const name = `${releaseDirectory(version)}/${path}`;
+  const bytes = await store.read(name, file.size);
+  if (bytes !== undefined && sha256(bytes) === file.sha256) return bytes;
+  throw new TreewrightError(
+    bytes === undefined ? 'trust/missing-file' : 'trust/corrupt-file',
+    `${name} in ${store.location} is ${bytes === undefined ? 'missing' : 'not the file that the manifest names'}`,
+    { data: { path: name } },
+  );
 }

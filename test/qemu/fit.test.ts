@@ -21,7 +21,7 @@ describeReference('a device with a signed FIT image', ['qemu:qemu-system-aarch64
     keys = await mkdtemp(join(tmpdir(), 'fit-keys-'));
     await writeSigningKey(keys, 'dev');
     settings = { boot: [`fit: { keys: ${keys}, key: dev }`] };
-    scene = await makeScene('busybox', settings);
+    scene = await makeScene('busybox', { first: settings });
   });
 
   afterAll(async () => {

@@ -40,23 +40,29 @@ describeReference('a device that loses power', ['qemu:qemu-system-aarch64'], () 
   }
 
   test('boots the old or the new release wherever an update was cut, and can be updated', async () => {
+    let device = await scene.start('new');
+    let version = await booted(device);
+    expect(version).toBe('1.0.0');
     for (const [moment, said] of MOMENTS) {
-      let device = await scene.start('new');
-      expect(await booted(device)).toBe('1.0.0');
+      // One cut after the other on the same disk, as long as it has not got further than it should.
+      if (version === '2.0.0') {
+        device = await scene.start('new');
+        await booted(device);
+      }
       await device.run(LOUD);
       device.type('echo UPDATE"-"STARTS; PATH=/run/bin:$PATH treewright-update');
       await device.expect(said, BOOT);
       device = await scene.start('used');
-      const version = await booted(device);
+      version = await booted(device);
       expect(['1.0.0', '2.0.0'], moment).toContain(version);
       // What was armed for nothing is taken back by the deployment that runs.
       expect(await environment(device), moment).toBe(SETTLED);
-      if (version === '1.0.0') {
-        expect((await device.run('treewright-update', 2 * BOOT)).exitCode, moment).toBe(0);
-        device = await scene.start('used');
-        expect(await booted(device), moment).toBe('2.0.0');
-        expect(await environment(device), moment).toBe(SETTLED);
-      }
+    }
+    if (version === '1.0.0') {
+      expect((await device.run('treewright-update', 2 * BOOT)).exitCode).toBe(0);
+      device = await scene.start('used');
+      expect(await booted(device)).toBe('2.0.0');
+      expect(await environment(device)).toBe(SETTLED);
     }
   }, 900_000);
 

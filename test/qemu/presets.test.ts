@@ -59,7 +59,8 @@ const BOARDS: Readonly<Record<string, Facts>> = {
   },
   // include/configs/verdin-imx8mm.h, CONFIG_SYS_LOAD_ADDR
   'verdin-imx8mm': {
-    memory: 0x4000_0000,
+    // It begins at 0x4000_0000; nothing that the script uses lies before this.
+    memory: 0x4800_0000,
     addresses: {
       kernel_addr_r: 0x4820_0000,
       fdt_addr_r: 0x5020_0000,

@@ -9,7 +9,7 @@ describeReference('a device with systemd', ['qemu:qemu-system-aarch64'], () => {
   let scene: Scene;
 
   beforeAll(async () => {
-    scene = await makeScene('systemd');
+    scene = await makeScene('systemd', { attempts: 1 });
   });
 
   afterAll(() => scene.close());

@@ -1,13 +1,16 @@
 /** Releases whose kernel, initramfs and device tree are one FIT image. */
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { execa } from 'execa';
+import { mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { loadConfig } from '../../src/config/load.ts';
 import type { Event } from '../../src/core/events.ts';
+import { noEvents } from '../../src/core/events.ts';
 import { decodeFit } from '../../src/formats/fit-image.ts';
 import { decodeUbootImage } from '../../src/formats/uboot-image.ts';
 import { assembleRelease } from '../../src/release/assemble.ts';
+import { makeImage } from '../../src/release/image.ts';
 import type { ReleaseReport } from '../../src/release/publish-content.ts';
 import { describeReference, referenceTool, runTool } from '../reference/tools.ts';
 import type { TestProject } from '../support/release.ts';
@@ -36,7 +39,7 @@ describeReference('a release with boot.fit', ['ostree', 'mkimage', 'dtc'], () =>
   async function make(release: number, fit: string, events: Event[] = []): Promise<ReleaseReport> {
     const file = await prepareRelease(project, { release, programs: 2 });
     const text = await readFile(file, 'utf8');
-    await writeFile(file, text.replace('boot: {', `boot: { fit: ${fit},`));
+    await writeFile(file, text.replace('boot: {', `boot: { root: LABEL=root, fit: ${fit},`));
     return assembleRelease({
       config: await loadConfig(file),
       version: `${release}.0`,
@@ -97,7 +100,20 @@ describeReference('a release with boot.fit', ['ostree', 'mkimage', 'dtc'], () =>
     const second = await make(2, '{ keys: ./fit-keys, key: dev }');
     const same = await checkout(second.commit, 'second');
     expect((await readFile(join(same, MODULES, 'vmlinuz'))).equals(image)).toBe(true);
+    await expectScriptOfRelease();
   });
+
+  /** An image needs no key: its boot script is that of the newest release. */
+  async function expectScriptOfRelease(): Promise<void> {
+    const config = await loadConfig(join(scratch, 'treewright-2.yaml'));
+    const output = join(scratch, 'root.tar');
+    const keys = join(scratch, 'fit-keys');
+    await rename(keys, `${keys}.away`);
+    await makeImage({ config, format: 'tar', output, events: noEvents, now: new Date() });
+    await rename(`${keys}.away`, keys);
+    const { stdout } = await execa('tar', ['-xOf', output, './boot/boot.scr'], { encoding: 'buffer' });
+    expect(Buffer.from(stdout)).toEqual(await bootFile('2.0', 'boot.scr'));
+  }
 
   test('unsigned: hashes, a legacy script, and a note that says so', async () => {
     const events: Event[] = [];

@@ -33,12 +33,14 @@ export interface Product {
 export interface ProductOptions {
   readonly directory: string;
   readonly guest: Guest;
+  /** Boots that may fail. */
+  readonly attempts: number;
   /** Where devices find the release directory. */
   readonly url: string;
 }
 
 /** Keys and an empty release directory. */
-export async function makeProduct({ directory, guest, url }: ProductOptions): Promise<Product> {
+export async function makeProduct({ directory, guest, attempts, url }: ProductOptions): Promise<Product> {
   const output = join(directory, 'release');
   await mkdir(output, { recursive: true });
   await generateKeys(join(directory, 'keys'));
@@ -58,7 +60,7 @@ boot:
   board: qemu-${guest.arch}
   root: LABEL=root
   kargs: [panic=2, quiet]
-  rollback: { attempts: 2 }
+  rollback: { attempts: ${attempts} }
 ${boot.map((line) => `  ${line}\n`).join('')}device: { scripts: true, watchdog: /dev/watchdog, watchdog-timeout: 30 }
 deltas: { from: { last: 2 }, from-nothing: false }
 image: { margin: 250MB, remote: { url: "${url}/ostree", verify: ${guest.verifies} } }
