@@ -16,14 +16,14 @@ class LongestFirst extends BaseSequencer {
   }
 }
 
-/** Devices in QEMU, each on one processor: two at a time, no second tries. */
+/** Devices in QEMU, each on one processor and waiting now and then: three at a time, no second tries. */
 export default defineConfig({
   test: {
     include: ['test/qemu/**/*.test.ts'],
     globalSetup: ['test/qemu/global-setup.ts'],
     testTimeout: 600_000,
     hookTimeout: 900_000,
-    maxWorkers: 2,
+    maxWorkers: 3,
     retry: 0,
     pool: 'forks',
     sequence: { sequencer: LongestFirst },

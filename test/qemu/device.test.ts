@@ -12,7 +12,7 @@ describeReference('a device with busybox init', ['qemu:qemu-system-aarch64'], ()
   let scene: Scene;
 
   beforeAll(async () => {
-    scene = await makeScene('busybox');
+    scene = await makeScene('busybox', { attempts: 1 });
   });
 
   afterAll(() => scene.close());
