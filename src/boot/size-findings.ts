@@ -1,6 +1,7 @@
 /** What does not fit: files at U-Boot's addresses, and kernel arguments into the kernel's own buffer. */
 import type { Diagnostic } from '../core/diagnostics.ts';
 import type { Board, BoardArch } from './board.ts';
+import { fitAddress } from './board.ts';
 import { commitVariables } from './commit-variables.ts';
 import type { Deployment } from './deployments.ts';
 
@@ -33,7 +34,13 @@ export function sizeFindings({ layout, options, uEnv }: Deployment, board: Board
     return file?.kind === 'file' ? file.size : 0;
   };
   const directory = `/usr/lib/modules/${layout.release}`;
-  check('the kernel', 'kernel', Math.max(layout.memory, sizeOf(layout.kernel)), `${directory}/vmlinuz`);
+  const kernel = Math.max(layout.memory, sizeOf(layout.kernel));
+  if (board.bootCommand === 'fit') {
+    const place = fitAddress(board) === board.addresses.ramdisk ? 'ramdisk' : 'kernel';
+    check('the FIT image', place, kernel, `${directory}/vmlinuz`);
+  } else {
+    check('the kernel', 'kernel', kernel, `${directory}/vmlinuz`);
+  }
   if (layout.initramfs !== undefined) {
     check('the initramfs', 'ramdisk', sizeOf(layout.initramfs), `${directory}/initramfs.img`);
   }

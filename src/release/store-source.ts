@@ -140,5 +140,9 @@ async function textOf(
   if (node?.kind !== 'file') return undefined;
   const chunks: Uint8Array[] = [];
   for await (const chunk of contentOpener(await staged())(node)) chunks.push(chunk);
-  return fromUtf8(concatBytes(chunks));
+  const text = fromUtf8(concatBytes(chunks));
+  if (text !== undefined) return text;
+  throw new TreewrightError('input/not-utf8', `/${path} is not UTF-8 text, which libostree refuses`, {
+    data: { path },
+  });
 }

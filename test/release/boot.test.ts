@@ -8,6 +8,7 @@ import type { Diagnostic } from '../../src/core/diagnostics.ts';
 import { noEvents } from '../../src/core/events.ts';
 import { openStore } from '../../src/platform/store.ts';
 import { assembleRelease } from '../../src/release/assemble.ts';
+import { planRelease } from '../../src/release/boot-plan.ts';
 import type { ExplainReport } from '../../src/release/explain.ts';
 import { explainRelease } from '../../src/release/explain.ts';
 import type { ReleaseReport } from '../../src/release/publish-content.ts';
@@ -107,6 +108,26 @@ describe('three releases', () => {
     expect(back?.bootargs).toMatch(/ loglevel=3$/);
     expect(back?.loads.map(({ what }) => what)).toEqual(['device tree', 'overlay', 'initramfs', 'kernel']);
     expect(back?.command).toBe('booti ${kernel_addr_r} ${ramdisk_addr_r}:c350 0x43e00000');
+  });
+
+  test('the size of a FIT image counts where it is loaded', async () => {
+    const config = await loadConfig(join(project.directory, 'treewright-2.yaml'));
+    const { boot } = config;
+    const commit = reports[1]?.commit;
+    if (boot.board === undefined || commit === undefined) throw new Error('a board and a release');
+    const store = openStore(join(project.output, 'ostree'));
+    for (const [limits, told] of [
+      [{ ramdisk: 100_000 }, true],
+      [{ kernel: 100_000 }, false],
+    ] as const) {
+      const board = { ...boot.board, bootCommand: 'fit' as const, limits };
+      const { diagnostics } = await planRelease({ ...config, boot: { ...boot, board } }, store, commit, {
+        kargs: [],
+        loader: 'u-boot',
+        source: {},
+      });
+      expect(diagnostics.some(({ code }) => code === 'input/too-large-to-load')).toBe(told);
+    }
   });
 
   test('the command prints the same, for people and as JSON', async () => {
