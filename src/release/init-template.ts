@@ -55,9 +55,15 @@ ostree:
 
 boot:
   loader: u-boot   # or extlinux, none
-  kargs: []   # such as [console=ttymxc0, quiet]
+  # board: raspberrypi4   # what U-Boot and the disk of a board need; \`treewright image --format disk\` asks for one
+  # root: LABEL=root   # where the root filesystem is; images need it
+  kargs: []   # of the first installation, such as [console=ttymxc0, quiet]; commit-kargs: change with updates
   rollback:
     attempts: 3   # boots that may fail before the previous release is started again
+
+# The update client, its trial of new deployments, and the image of a new device (\`treewright image\`).
+# device: { scripts: true, watchdog: /dev/watchdog }
+# image: { remote: { url: "https://updates.example/release/ostree" } }
 
 deltas:
   from: { last: 3 }   # from that many earlier releases of the branch
