@@ -1,6 +1,6 @@
 /** Files of a commit by path, with the symlinks a checked-out deployment would follow. */
 import type { Checksum } from '../core/checksum.ts';
-import { concatBytes, fromUtf8 } from '../core/bytes.ts';
+import { collectBytes, fromUtf8 } from '../core/bytes.ts';
 import { TreewrightError } from '../core/errors.ts';
 import type { ByteStore } from '../platform/store.ts';
 import type { ContentObject } from '../repo/read.ts';
@@ -85,9 +85,7 @@ export async function readCommitText(
       `/${path} has ${file.content.size} bytes, at most ${limit} are expected`,
     );
   }
-  const chunks: Uint8Array[] = [];
-  for await (const chunk of file.content.chunks) chunks.push(chunk);
-  const text = fromUtf8(concatBytes(chunks));
+  const text = fromUtf8(await collectBytes(file.content.chunks));
   if (text === undefined) {
     throw new TreewrightError('input/not-utf8', `/${path} is not UTF-8 text, which libostree refuses`, {
       data: { path },

@@ -4,7 +4,7 @@ import type { Diagnostic } from '../core/diagnostics.ts';
 import type { EventSink } from '../core/events.ts';
 import { contentOpener } from '../boot/image/content.ts';
 import { PREPARE_ROOT, buildInitramfs } from '../boot/initramfs/build.ts';
-import { concatBytes } from '../core/bytes.ts';
+import { collectBytes } from '../core/bytes.ts';
 import { decodeElfDynamic } from '../formats/elf-dynamic.ts';
 import type { ByteStore } from '../platform/store.ts';
 import type { FileTree } from '../tree/types.ts';
@@ -37,10 +37,8 @@ export async function addInitramfs({
   if (config.make === 'when-needed' && prepareRoot?.kind !== 'file') return;
   const openContent = contentOpener(await staged());
   if (config.make === 'when-needed' && prepareRoot?.kind === 'file') {
-    const chunks: Uint8Array[] = [];
-    for await (const chunk of openContent(prepareRoot)) chunks.push(chunk);
     // A static one starts without any library, as init= of the kernel; what is no program of this world, too.
-    const elf = decodeElfDynamic(concatBytes(chunks));
+    const elf = decodeElfDynamic(await collectBytes(openContent(prepareRoot)));
     if (elf?.interpreter === undefined) return;
   }
   events({ type: 'stage', stage: 'boot', title: 'Making the initramfs' });

@@ -2,7 +2,7 @@
 import type { InitramfsConfig } from '../config/types.ts';
 import type { Diagnostic, DiagnosticSink } from '../core/diagnostics.ts';
 import type { EventSink } from '../core/events.ts';
-import { concatBytes, fromUtf8 } from '../core/bytes.ts';
+import { collectBytes, fromUtf8 } from '../core/bytes.ts';
 import { TreewrightError } from '../core/errors.ts';
 import { libostreeFindings } from '../boot/libostree-version.ts';
 import { contentOpener } from '../boot/image/content.ts';
@@ -138,9 +138,7 @@ async function textOf(
 ): Promise<string | undefined> {
   const node = resolve(tree, path)?.node;
   if (node?.kind !== 'file') return undefined;
-  const chunks: Uint8Array[] = [];
-  for await (const chunk of contentOpener(await staged())(node)) chunks.push(chunk);
-  const text = fromUtf8(concatBytes(chunks));
+  const text = fromUtf8(await collectBytes(contentOpener(await staged())(node)));
   if (text !== undefined) return text;
   throw new TreewrightError('input/not-utf8', `/${path} is not UTF-8 text, which libostree refuses`, {
     data: { path },

@@ -1,6 +1,6 @@
 /** The FIT image of a deployment: kernel, initramfs, device trees and overlays in one file. */
 import { gzipSync } from 'node:zlib';
-import { concatBytes } from '../../core/bytes.ts';
+import { collectBytes, concatBytes } from '../../core/bytes.ts';
 import { TreewrightError } from '../../core/errors.ts';
 import type { FitArch, FitConfiguration, FitImage } from '../../formats/fit-source.ts';
 import { createGzipWriter } from '../../formats/gzip.ts';
@@ -62,7 +62,7 @@ export async function makeKernelFit(parts: KernelFitParts, settings: FitSettings
     const compress = withOverlays && !isOverlay(path);
     const compression = compress ? 'gzip' : 'none';
     images.push({ name, description: path, type: 'flat_dt', arch, compression, file });
-    files.set(file, compress ? gzipTree(await collect(content)) : content);
+    files.set(file, compress ? gzipTree(await collectBytes(content)) : content);
   }
   if (initramfs !== undefined) {
     // U-Boot passes it on as it is; the kernel knows how it is compressed.
@@ -80,7 +80,7 @@ export async function makeKernelFit(parts: KernelFitParts, settings: FitSettings
     file: 'kernel',
   });
   const compress = settings.compression === 'gzip' && format !== 'gzip';
-  files.set('kernel', compress ? gzipSync(await collect(parts.kernel), { level: 9 }) : parts.kernel);
+  files.set('kernel', compress ? gzipSync(await collectBytes(parts.kernel), { level: 9 }) : parts.kernel);
   const { configurations, defaultConfiguration } = configure(nodes, initramfs !== undefined, settings);
   return makeFit({
     source: { description: `Linux ${release}`, images, configurations, defaultConfiguration },
@@ -175,10 +175,4 @@ function checkKernel({ arch, format }: KernelFitParts, { compression, load }: Fi
 function gzipTree(bytes: Uint8Array): Uint8Array {
   const writer = createGzipWriter();
   return concatBytes([writer.push(bytes), writer.finish()]);
-}
-
-async function collect(content: Content): Promise<Uint8Array> {
-  const chunks: Uint8Array[] = [];
-  for await (const chunk of content) chunks.push(chunk);
-  return concatBytes(chunks);
 }

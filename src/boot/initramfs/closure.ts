@@ -1,6 +1,6 @@
 /** Programs of a tree with the libraries they need, found as the dynamic loader would. Source: ld.so(8). */
 import { TreewrightError } from '../../core/errors.ts';
-import { concatBytes, fromUtf8 } from '../../core/bytes.ts';
+import { collectBytes, fromUtf8 } from '../../core/bytes.ts';
 import { decodeElfDynamic } from '../../formats/elf-dynamic.ts';
 import type { ElfDynamic } from '../../formats/elf-dynamic.ts';
 import type { FileTree } from '../../tree/types.ts';
@@ -21,7 +21,7 @@ export function createTreeReader(tree: FileTree, openContent: OpenContent): Tree
     const found = resolve(tree, path);
     if (found?.node.kind !== 'file') return undefined;
     const { node } = found;
-    const bytes = cache.get(found.path) ?? collect(openContent(node));
+    const bytes = cache.get(found.path) ?? collectBytes(openContent(node));
     cache.set(found.path, bytes);
     return { path: found.path, bytes: await bytes };
   };
@@ -33,12 +33,6 @@ export function createTreeReader(tree: FileTree, openContent: OpenContent): Tree
       return found === undefined ? undefined : fromUtf8(found.bytes);
     },
   };
-}
-
-async function collect(chunks: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
-  const parts: Uint8Array[] = [];
-  for await (const chunk of chunks) parts.push(chunk);
-  return concatBytes(parts);
 }
 
 /** Libraries by the names under which programs ask for them, and interpreters by their paths. */
