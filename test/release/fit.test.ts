@@ -1,5 +1,4 @@
 /** Releases whose kernel, initramfs and device tree are one FIT image. */
-import { execa } from 'execa';
 import { mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
@@ -13,6 +12,7 @@ import { assembleRelease } from '../../src/release/assemble.ts';
 import { makeImage } from '../../src/release/image.ts';
 import type { ReleaseReport } from '../../src/release/publish-content.ts';
 import { describeReference, referenceTool, runTool } from '../reference/tools.ts';
+import { programOutput } from '../support/program-output.ts';
 import type { TestProject } from '../support/release.ts';
 import { makeProject, prepareRelease } from '../support/release.ts';
 import { writeSigningKey } from '../support/signing-key.ts';
@@ -111,7 +111,7 @@ describeReference('a release with boot.fit', ['ostree', 'mkimage', 'dtc'], () =>
     await rename(keys, `${keys}.away`);
     await makeImage({ config, format: 'tar', output, events: noEvents, now: new Date() });
     await rename(`${keys}.away`, keys);
-    const { stdout } = await execa('tar', ['-xOf', output, './boot/boot.scr'], { encoding: 'buffer' });
+    const stdout = await programOutput('tar', ['-xOf', output, './boot/boot.scr']);
     expect(Buffer.from(stdout)).toEqual(await bootFile('2.0', 'boot.scr'));
   }
 

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { detectSource } from '../../src/sources/detect.ts';
 import { lookup } from '../../src/tree/walk.ts';
+import { programOutput } from '../support/program-output.ts';
 import { arm64Image, deviceTree, errors, read, rootfsTar, warnings, writeFiles } from './builds.ts';
 
 const DOT_CONFIG = `#
@@ -118,18 +119,17 @@ test('a kernel without modules is named by its image, or by .config when the ima
 
 test('a compressed archive is taken when it is the only one', async () => {
   const path = await output();
-  const { execa } = await import('execa');
   for (const [program, name] of [
     ['gzip', 'rootfs.tar.gz'],
     ['xz', 'rootfs.tar.xz'],
     ['zstd', 'rootfs.tar.zst'],
     ['bzip2', 'rootfs.tar.bz2'],
   ] as const) {
-    const { stdout } = await execa(program, ['-c', join(path, 'images/rootfs.tar')], { encoding: 'buffer' });
+    const archive = await programOutput(program, ['-c', join(path, 'images/rootfs.tar')]);
     const other = await mkdtemp(join(tmpdir(), 'tw-buildroot-z-'));
     await writeFiles(other, {
       '.config': DOT_CONFIG,
-      [`images/${name}`]: stdout,
+      [`images/${name}`]: archive,
       'images/Image': arm64Image('6.1.44'),
     });
     expect((await read({ kind: 'buildroot', output: other })).facts.files).toBe(4);

@@ -6,6 +6,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { concatBytes, utf8 } from '../../src/core/bytes.ts';
 import { lookup } from '../../src/tree/walk.ts';
+import { programOutput } from '../support/program-output.ts';
 import type { RawMember } from './archives.ts';
 import {
   END_OF_ARCHIVE,
@@ -105,10 +106,8 @@ describe('xattrs', () => {
       { reject: false },
     );
     if (set.exitCode !== 0) skip('this file system takes no user xattrs, or python3 is not there');
-    const { stdout } = await execa('tar', ['--xattrs', '--format=posix', '-C', work, '-c', 'capable'], {
-      encoding: 'buffer',
-    });
-    expect(await xattrOf(stdout, 'capable')).toEqual(new Map([['user.odd', '00ff0a3d80c3']]));
+    const tar = await programOutput('tar', ['--xattrs', '--format=posix', '-C', work, '-c', 'capable']);
+    expect(await xattrOf(tar, 'capable')).toEqual(new Map([['user.odd', '00ff0a3d80c3']]));
   });
 });
 
@@ -128,8 +127,7 @@ describe('owners, modes, names', () => {
     const trees = [];
     for (const format of ['posix', 'gnu', 'ustar', 'oldgnu']) {
       const args = [`--format=${format}`, '--sort=name', '--numeric-owner', '-C', root, '-c', '.'];
-      const { stdout } = await execa('tar', args, { encoding: 'buffer' });
-      trees.push(describeTree((await readBytes(stdout)).tree));
+      trees.push(describeTree((await readBytes(await programOutput('tar', args))).tree));
     }
     expect(trees[1]).toEqual(trees[0]);
     expect(trees[2]).toEqual(trees[0]);
@@ -150,10 +148,8 @@ describe('owners, modes, names', () => {
     await writeFile(join(root, deep, 'f'), 'x');
     await symlink(`/${'t'.repeat(300)}`, join(root, 'long-link'));
     for (const format of ['posix', 'gnu']) {
-      const { stdout } = await execa('tar', [`--format=${format}`, '-C', root, '-c', '.'], {
-        encoding: 'buffer',
-      });
-      const { tree } = await readBytes(stdout, { piece: 777 });
+      const tar = await programOutput('tar', [`--format=${format}`, '-C', root, '-c', '.']);
+      const { tree } = await readBytes(tar, { piece: 777 });
       expect(lookup(tree, `${deep}/f`)?.kind).toBe('file');
       expect(lookup(tree, 'long-link')).toMatchObject({ target: `/${'t'.repeat(300)}` });
     }
@@ -357,10 +353,8 @@ describe('what is refused', () => {
     const file = join(work, 'sparse');
     await execa('truncate', ['-s', '1M', file]);
     for (const format of ['gnu', 'posix']) {
-      const { stdout } = await execa('tar', ['-S', `--format=${format}`, '-C', work, '-c', 'sparse'], {
-        encoding: 'buffer',
-      });
-      await refused(stdout, 'input/bad-archive', /sparse/);
+      const tar = await programOutput('tar', ['-S', `--format=${format}`, '-C', work, '-c', 'sparse']);
+      await refused(tar, 'input/bad-archive', /sparse/);
     }
   });
 

@@ -7,6 +7,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { Event } from '../../src/core/events.ts';
 import { detectSource } from '../../src/sources/detect.ts';
 import { lookup } from '../../src/tree/walk.ts';
+import { programOutput } from '../support/program-output.ts';
 import { arm64Image, deviceTree, errors, read, rootfsTar, warnings, writeFiles } from './builds.ts';
 import { makeTar } from './archives.ts';
 
@@ -35,12 +36,7 @@ describe('compression', () => {
       ['zstd', 'e'],
     ] as const) {
       const args = program === 'cat' ? [] : ['-c'];
-      const { stdout } = await execa(program, args, {
-        input: tar,
-        encoding: 'buffer',
-        stripFinalNewline: false,
-      });
-      await writeFile(at(name), stdout);
+      await writeFile(at(name), await programOutput(program, args, tar));
       expect(await detectSource(at(name))).toEqual({ kind: 'rootfs', rootfs: at(name) });
       expect((await read({ kind: 'rootfs', rootfs: at(name) })).facts.files).toBe(4);
     }
@@ -51,12 +47,8 @@ describe('compression', () => {
       { name: './noise', content: Buffer.from(Array.from({ length: 90_000 }, (_, i) => (i * i * 31) >> 5)) },
     ]);
     for (const program of ['gzip', 'xz', 'zstd', 'bzip2']) {
-      const { stdout } = await execa(program, ['-c'], {
-        input: tar,
-        encoding: 'buffer',
-        stripFinalNewline: false,
-      });
-      await writeFile(at('cut'), stdout.subarray(0, stdout.length - 1000));
+      const archive = await programOutput(program, ['-c'], tar);
+      await writeFile(at('cut'), archive.subarray(0, archive.length - 1000));
       await expect(read({ kind: 'rootfs', rootfs: at('cut') })).rejects.toMatchObject({
         code: 'input/bad-archive',
         message: expect.stringContaining(at('cut')) as string,

@@ -1,10 +1,10 @@
-import { execa } from 'execa';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { detectSource } from '../../src/sources/detect.ts';
 import { imageIdentity } from '../../src/sources/yocto.ts';
+import { programOutput } from '../support/program-output.ts';
 import { arm64Image, deviceTree, errors, read, rootfsTar, writeFiles } from './builds.ts';
 
 const MACHINE = 'gateway64';
@@ -61,12 +61,12 @@ async function imageFiles(
   image: string,
   testdata: object = TESTDATA,
 ): Promise<Record<string, string | Uint8Array>> {
-  const { stdout } = await execa('zstd', ['-c'], { input: await rootfsTar(), encoding: 'buffer' });
+  const archive = await programOutput('zstd', ['-c'], await rootfsTar());
   const link = generation === 'kirkstone' ? `${image}-${MACHINE}` : `${image}-${MACHINE}.rootfs`;
   const name = generation === 'kirkstone' ? `${image}-${MACHINE}-${STAMP}.rootfs` : `${link}-${STAMP}`;
   const data = generation === 'kirkstone' ? `${image}-${MACHINE}-${STAMP}` : name;
   return {
-    [`${name}.tar.zst`]: stdout,
+    [`${name}.tar.zst`]: archive,
     [`${link}.tar.zst`]: `-> ${name}.tar.zst`,
     [`${name}.manifest`]: MANIFEST,
     [`${link}.manifest`]: `-> ${name}.manifest`,
