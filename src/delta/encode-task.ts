@@ -27,6 +27,8 @@ export interface EncodeBatch {
   /** Directory of the repository. */
   readonly repo: string;
   readonly items: readonly EncodeItem[];
+  /** Larger objects, in bytes, are never patched: a client holds a patched object in memory, a spliced one not. */
+  readonly maxPatchSize: number;
 }
 
 /** How one object is said. Its bytes are `payload[start..start + length]` of the batch. */
@@ -117,7 +119,7 @@ async function bestSource(
   return best;
 }
 
-async function encodeOne(store: ByteStore, item: EncodeItem): Promise<Choice> {
+async function encodeOne(store: ByteStore, item: EncodeItem, maxPatchSize: number): Promise<Choice> {
   const fresh = await loadContent(store, item.checksum, item.size);
   const compressed = looksCompressed(fresh);
   const raw: Choice = { form: 'raw', bytes: fresh, incompressible: compressed };
@@ -135,9 +137,10 @@ async function encodeOne(store: ByteStore, item: EncodeItem): Promise<Choice> {
   // Nothing can be much better than almost nothing left to send.
   if (literals.length * 200 < fresh.length) return splice;
 
+  const limit = (1 - MIN_SAVING) * (compressed ? fresh.length : rawCost(fresh));
+  if (fresh.length > maxPatchSize) return spliceCost > limit ? raw : splice;
   const patch = encodePatch(old, fresh, segments);
   const patchCost = deflatedSize(patch) + SOURCE_COST;
-  const limit = (1 - MIN_SAVING) * (compressed ? fresh.length : rawCost(fresh));
   if (Math.min(spliceCost, patchCost) > limit) return raw;
   if (spliceCost <= patchCost * SPLICE_BONUS) return splice;
   return { form: 'patch', bytes: patch, source: checksum, incompressible: false };
@@ -146,13 +149,13 @@ async function encodeOne(store: ByteStore, item: EncodeItem): Promise<Choice> {
 export const encodeContent = defineTask(
   'delta/encode-content',
   import.meta.url,
-  async ({ repo, items }: EncodeBatch): Promise<EncodedBatch> => {
+  async ({ repo, items, maxPatchSize }: EncodeBatch): Promise<EncodedBatch> => {
     const store = openStore(repo);
     const objects: EncodedObject[] = [];
     const chunks: Uint8Array[] = [];
     let total = 0;
     for (const item of items) {
-      const { bytes, ...choice } = await encodeOne(store, item);
+      const { bytes, ...choice } = await encodeOne(store, item, maxPatchSize);
       objects.push({ ...choice, start: total, length: bytes.length });
       chunks.push(bytes);
       total += bytes.length;

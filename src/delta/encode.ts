@@ -48,6 +48,12 @@ function memoryOf({ facts, sources }: WorkFile): number {
   return 3 * facts.size + 6 * Math.max(0, ...sources.map(({ size }) => size)) + 4096;
 }
 
+export interface EncodeOptions {
+  readonly pool: WorkerPool;
+  /** Objects larger than this, in bytes, are spliced rather than patched. */
+  readonly maxPatchSize: number;
+}
+
 interface Batch {
   readonly files: readonly WorkFile[];
   readonly memory: number;
@@ -157,7 +163,11 @@ async function encodeLarge(store: ByteStore, file: WorkFile, pool: WorkerPool): 
   };
 }
 
-async function encodeBatch(store: ByteStore, { files }: Batch, pool: WorkerPool): Promise<ReadyObject[]> {
+async function encodeBatch(
+  store: ByteStore,
+  { files }: Batch,
+  { pool, maxPatchSize }: EncodeOptions,
+): Promise<ReadyObject[]> {
   const [first] = files;
   if (first !== undefined && isLarge(first)) return [await encodeLarge(store, first, pool)];
   const regular = files.filter(({ facts }) => !facts.isSymlink);
@@ -169,7 +179,7 @@ async function encodeBatch(store: ByteStore, { files }: Batch, pool: WorkerPool)
   const { objects, payload } =
     items.length === 0
       ? { objects: [], payload: new Uint8Array(0) }
-      : await pool.run(encodeContent, { repo: store.location, items });
+      : await pool.run(encodeContent, { repo: store.location, items, maxPatchSize });
   let next = 0;
   return files.flatMap((file): ReadyObject[] => {
     if (file.facts.isSymlink) return [encodeSymlink(file)];
@@ -193,7 +203,7 @@ async function encodeBatch(store: ByteStore, { files }: Batch, pool: WorkerPool)
 export async function* encodeFiles(
   store: ByteStore,
   files: readonly WorkFile[],
-  pool: WorkerPool,
+  options: EncodeOptions,
 ): AsyncGenerator<ReadyObject> {
   const source = batches(files);
   const underWay: { readonly memory: number; readonly result: Promise<ReadyObject[]> }[] = [];
@@ -202,7 +212,7 @@ export async function* encodeFiles(
   try {
     while (next.done !== true || underWay.length > 0) {
       while (next.done !== true && (underWay.length === 0 || memory + next.value.memory <= MEMORY_BUDGET)) {
-        const result = encodeBatch(store, next.value, pool);
+        const result = encodeBatch(store, next.value, options);
         // A failure is thrown where its turn comes; until then it must not count as unhandled.
         result.catch(() => undefined);
         underWay.push({ memory: next.value.memory, result });

@@ -38,6 +38,9 @@ export type { DeltaInfo, DeltaPartInfo } from './info.ts';
 /** Parts are closed before their payload exceeds this: half of libostree's 32 MB, so that two cores can share the work. */
 export const DEFAULT_PART_SIZE = 16 << 20;
 
+/** libostree's `max-bsdiff-size`. */
+export const DEFAULT_PATCH_SIZE = 128_000_000;
+
 /**
  * Names how a delta was made. A delta that is there is kept when this and everything else agrees, so it changes
  * with the encoder and with its parameters. libostree ignores the key.
@@ -52,6 +55,11 @@ export interface GenerateDelta extends DeltaEnds {
   readonly events?: EventSink;
   /** Largest payload of a part before compression, in bytes; a single larger object gets a part of its own. */
   readonly maxPartSize?: number;
+  /**
+   * Largest object, in bytes, that a client makes by a bspatch stream, which it does in memory; larger ones are
+   * spliced. Without it only the generator's own memory sets a limit.
+   */
+  readonly maxPatchSize?: number;
 }
 
 /** The detached metadata of a commit, where its signatures are. */
@@ -65,7 +73,8 @@ async function readCommitMeta(repo: string, commit: Checksum): Promise<Vardict |
  * says the same is kept; one that was left half-written is made anew. Neither summary nor delta indexes change.
  */
 export async function generateDelta(options: GenerateDelta): Promise<DeltaInfo> {
-  const { repo, from, to, pool, events = noEvents, maxPartSize = DEFAULT_PART_SIZE } = options;
+  const { repo, from, to, pool, events = noEvents } = options;
+  const { maxPartSize = DEFAULT_PART_SIZE, maxPatchSize = DEFAULT_PATCH_SIZE } = options;
   if (from === to) {
     throw new TreewrightError('usage/same-commit', `a delta needs two different commits, both are ${to}`);
   }
@@ -76,7 +85,10 @@ export async function generateDelta(options: GenerateDelta): Promise<DeltaInfo> 
   const header: Omit<Superblock, 'parts'> = {
     ...ends,
     metadata: [
-      [ENCODING_KEY, { signature: 's', value: `${ENCODING_VERSION} part=${maxPartSize}` }],
+      [
+        ENCODING_KEY,
+        { signature: 's', value: `${ENCODING_VERSION} part=${maxPartSize} patch=${maxPatchSize}` },
+      ],
       ...(commitMeta === undefined
         ? []
         : [[`${deltaPath(ends)}/commitmeta`, { signature: 'a{sv}', value: commitMeta }] as const]),
@@ -93,7 +105,7 @@ export async function generateDelta(options: GenerateDelta): Promise<DeltaInfo> 
     present !== undefined && JSON.stringify(header.metadata[0]) === JSON.stringify(present.encoding);
   const parts = sameEncoding
     ? present.parts
-    : await makeParts({ repo, ends, work, pool, events, maxPartSize });
+    : await makeParts({ repo, ends, work, pool, events, maxPartSize, maxPatchSize });
   const superblock = encodeSuperblock({ ...header, parts });
   const path = join(repo, superblockPath(ends));
   if (!sameEncoding || Buffer.compare(present.bytes, superblock) !== 0)
@@ -127,10 +139,11 @@ interface MakeParts {
   readonly pool: WorkerPool;
   readonly events: EventSink;
   readonly maxPartSize: number;
+  readonly maxPatchSize: number;
 }
 
 async function makeParts(options: MakeParts): Promise<DeltaPartEntry[]> {
-  const { repo, ends, work, pool, events, maxPartSize } = options;
+  const { repo, ends, work, pool, events, maxPartSize, maxPatchSize } = options;
   const store = openStore(repo);
   const directory = join(repo, deltaPath(ends));
   await mkdir(directory, { recursive: true });
@@ -146,7 +159,7 @@ async function makeParts(options: MakeParts): Promise<DeltaPartEntry[]> {
     for (const { type, checksum } of work.metadata) {
       await writer.addMetadata(type, checksum, await readMetadata(store, checksum, type));
     }
-    for await (const object of encodeFiles(store, work.files, pool)) {
+    for await (const object of encodeFiles(store, work.files, { pool, maxPatchSize })) {
       await writer.addObject(object);
       done += object.content.size;
       events({ type: 'progress', stage: 'delta', what: 'content', done, total, unit: 'bytes' });
