@@ -133,7 +133,14 @@ async function encodeOne(store: ByteStore, item: EncodeItem, maxPatchSize: numbe
     (compressed ? literals.length : deflatedSize(literals)) +
     SOURCE_COST +
     (COPY_COST * copies.length) / COPY_STRIDE;
-  const splice: Choice = { form: 'splice', bytes: literals, source: checksum, copies, incompressible: false };
+  const splice: Choice = {
+    form: 'splice',
+    bytes: literals,
+    source: checksum,
+    copies,
+    // What is left of packed content is as packed.
+    incompressible: compressed && looksCompressed(literals),
+  };
   // Nothing can be much better than almost nothing left to send.
   if (literals.length * 200 < fresh.length) return splice;
 

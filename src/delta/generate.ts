@@ -46,7 +46,7 @@ export const DEFAULT_PATCH_SIZE = 128_000_000;
  * with the encoder and with its parameters. libostree ignores the key.
  */
 const ENCODING_KEY = 'treewright.encoding';
-const ENCODING_VERSION = 1;
+const ENCODING_VERSION = 2;
 
 export interface GenerateDelta extends DeltaEnds {
   /** Directory of an archive repository that holds both commits whole. The caller holds its lock. */

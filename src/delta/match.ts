@@ -8,6 +8,8 @@
  * addresses cheap. Here every window of eight bytes of the old file is listed in a bucket by its hash, sorted by
  * position, and only the entries nearest to the current alignment are compared, so time and memory grow linearly.
  */
+import { pruneSegments } from './prune.ts';
+import { entropy } from './similarity.ts';
 
 /** How the new file is cut up: segment i takes `diff[i]` bytes from `oldStart[i]` on, then `extra[i]` new bytes. */
 export interface Segments {
@@ -34,8 +36,34 @@ const LONG_ENOUGH = 4096;
 /** While a found match still has this many bytes left it is carried along instead of searched again. */
 const CARRY = 32;
 
-/** Another alignment must beat the current one by more than this many bytes (bsdiff's constant). */
-const MARGIN = 8;
+/**
+ * Another alignment must beat the current one by more than this many bytes; bsdiff has 8 for all. In code and text a
+ * short agreement is worth less than the control it needs. In content with many zero bytes, such as the relocations
+ * of a kernel module, everything agrees by chance wherever it is laid, so that a better place shows in few bytes;
+ * and what is packed, such as a kernel in LZ4, costs a whole byte for each that has no counterpart.
+ */
+const MARGIN = 12;
+const SMALL_MARGIN = 3;
+
+/** The share of zero bytes, and the entropy in bits per byte, from which the small margin is better. */
+const SPARSE_SHARE = 0.4;
+const PACKED_ENTROPY = 7.2;
+
+/** Every how many bytes content is looked at to tell its kind, and how many must be seen for its entropy. */
+const KIND_STRIDE = 61;
+const KIND_SAMPLES = 4096;
+
+function marginFor(fresh: Uint8Array): number {
+  const counts = new Uint32Array(256);
+  let seen = 0;
+  for (let at = 0; at < fresh.length; at += KIND_STRIDE) {
+    const value = fresh[at] ?? 0;
+    counts[value] = (counts[value] ?? 0) + 1;
+    seen++;
+  }
+  if ((counts[0] ?? 0) > SPARSE_SHARE * seen) return SMALL_MARGIN;
+  return seen >= KIND_SAMPLES && entropy(counts, seen) > PACKED_ENTROPY ? SMALL_MARGIN : MARGIN;
+}
 
 /** Mixes the two halves of a window; the upper bits are the good ones. */
 function mix(low: number, high: number, shift: number): number {
@@ -65,47 +93,61 @@ interface OldIndex {
 /** Buckets are made for this many entries on average: a smaller table stays in the processor's cache. */
 const BUCKET_ENTRIES = 4;
 
-/** Calls `visit` with the bucket of every step-th window, without windows inside a run of one byte but its first. */
-function eachWindow(
-  old: Uint8Array,
-  step: number,
-  shift: number,
-  visit: (bucket: number, at: number) => void,
-): void {
-  let low = wordAt(old, 0);
-  let high = wordAt(old, WINDOW / 2);
-  let before = ~low;
-  let next = 0;
-  for (let at = 0; at + WINDOW <= old.length; at++) {
-    // Three equal words, of which two overlap by all but a byte: the middle of a run.
-    const inRun = low === high && low === before;
-    if (at === next) {
-      next += step;
-      if (!inRun) visit(mix(low, high, shift), at);
-    }
-    before = low;
-    low = (low >>> 8) | ((old[at + 4] ?? 0) << 24);
-    high = (high >>> 8) | ((old[at + WINDOW] ?? 0) << 24);
-  }
+/**
+ * Arrays that most files fit into are kept from one to the next: making them anew for thousands of small files took
+ * a fifth of the time of matching. What is in them is never read before it is written.
+ */
+const KEPT_ENTRIES = 1 << 22;
+const kept = { starts: new Int32Array(0), positions: new Int32Array(0), buckets: new Int32Array(0) };
+
+function workArray(name: keyof typeof kept, length: number): Int32Array {
+  if (kept[name].length >= length) return kept[name].subarray(0, length);
+  const array = new Int32Array(length <= KEPT_ENTRIES ? Math.min(KEPT_ENTRIES, 2 * length) : length);
+  if (length <= KEPT_ENTRIES) kept[name] = array;
+  return array.subarray(0, length);
 }
 
+/** The index of `old`, without windows inside a run of one byte but its first. Valid until the next one is built. */
 function buildIndex(old: Uint8Array): OldIndex {
   const step = Math.ceil(old.length / MAX_POSITIONS) || 1;
   let bits = 8;
   while (bits < 22 && (BUCKET_ENTRIES * step) << bits < old.length) bits++;
   const shift = 32 - bits;
-  const starts = new Int32Array((1 << bits) + 1);
-  eachWindow(old, step, shift, (bucket) => {
-    starts[bucket + 1] = (starts[bucket + 1] ?? 0) + 1;
-  });
+  const starts = workArray('starts', (1 << bits) + 1).fill(0);
+  const windows = Math.max(0, Math.ceil((old.length - WINDOW + 1) / step));
+  /** The bucket of each window; -1 for one that is left out. */
+  const buckets = workArray('buckets', windows);
+  let low = wordAt(old, 0);
+  let high = wordAt(old, WINDOW / 2);
+  let before = ~low;
+  let next = 0;
+  let window = 0;
+  for (let at = 0; at + WINDOW <= old.length; at++) {
+    if (at === next) {
+      next += step;
+      // Three equal words, of which two overlap by all but a byte: the middle of a run.
+      if (low === high && low === before) {
+        buckets[window++] = -1;
+      } else {
+        const bucket = mix(low, high, shift);
+        buckets[window++] = bucket;
+        starts[bucket] = (starts[bucket] ?? 0) + 1;
+      }
+    }
+    before = low;
+    low = (low >>> 8) | ((old[at + 4] ?? 0) << 24);
+    high = (high >>> 8) | ((old[at + WINDOW] ?? 0) << 24);
+  }
   for (let i = 1; i < starts.length; i++) starts[i] = (starts[i] ?? 0) + (starts[i - 1] ?? 0);
-  const positions = new Int32Array(starts[starts.length - 1] ?? 0);
-  const fill = starts.slice(0, -1);
-  eachWindow(old, step, shift, (bucket, at) => {
-    const slot = fill[bucket] ?? 0;
-    positions[slot] = at;
-    fill[bucket] = slot + 1;
-  });
+  const positions = workArray('positions', starts[starts.length - 1] ?? 0);
+  // From the end, so that each bucket comes out in ascending order and its start is where the last entry is put.
+  for (let i = windows - 1; i >= 0; i--) {
+    const bucket = buckets[i] ?? -1;
+    if (bucket < 0) continue;
+    const slot = (starts[bucket] ?? 0) - 1;
+    starts[bucket] = slot;
+    positions[slot] = i * step;
+  }
   return { shift, starts, positions };
 }
 
@@ -131,6 +173,11 @@ function lowerBound(positions: Int32Array, from: number, to: number, value: numb
 
 /** Cuts `fresh` into segments over `old`. Deterministic; both at most 2^31-1 bytes. */
 export function matchContent(old: Uint8Array, fresh: Uint8Array): Segments {
+  return pruneSegments(old, fresh, cutIntoSegments(old, fresh));
+}
+
+function cutIntoSegments(old: Uint8Array, fresh: Uint8Array): Segments {
+  const margin = marginFor(fresh);
   const { shift, starts, positions } = buildIndex(old);
   const oldStart: number[] = [];
   const diff: number[] = [];
@@ -185,7 +232,7 @@ export function matchContent(old: Uint8Array, fresh: Uint8Array): Segments {
       for (; counted < scan + length; counted++) {
         if (old[counted + offset] === fresh[counted]) kept++;
       }
-      if ((length === kept && length !== 0) || length > kept + MARGIN) break;
+      if ((length === kept && length !== 0) || length > kept + margin) break;
       if (counted > scan && old[scan + offset] === fresh[scan]) kept--;
       if (counted <= scan) counted = scan + 1;
     }

@@ -62,17 +62,18 @@ async function* uncompressed(
 }
 
 /**
- * How hard xz tries: `strong` is libostree's preset 8; `fast` is for content that is compressed already, which
- * LZMA2 then stores as it is. (Parts without compression, which the format knows, cannot be used: libostree maps
+ * How hard xz tries. `strong` is libostree's preset 8. `patch` weighs longer matches, since patches are full of runs
+ * of zeros: a third slower, 4 % smaller. `fast` is for content that is compressed already, which LZMA2 then stores
+ * as it is. (Parts without compression, which the format knows, cannot be used: libostree maps
  * them at an offset of one byte, which fails beyond 16 KiB.)
  */
-export type Effort = 'strong' | 'fast';
+export type Effort = 'strong' | 'patch' | 'fast';
 
 /** xz's filter for a payload. `fast` searches in 64 KiB only: 12 MB/s on noise, where preset 0 has 8 and preset 8 has 1.5. */
 function lzma2Filter(effort: Effort, payloadSize: number): string {
-  return effort === 'fast'
-    ? '--lzma2=preset=0,dict=64KiB,nice=4,depth=1'
-    : `--lzma2=preset=8,dict=${xzWindow(payloadSize) >> 10}KiB`;
+  if (effort === 'fast') return '--lzma2=preset=0,dict=64KiB,nice=4,depth=1';
+  const nice = effort === 'patch' ? ',nice=128' : '';
+  return `--lzma2=preset=8,dict=${xzWindow(payloadSize) >> 10}KiB${nice}`;
 }
 
 /**

@@ -35,8 +35,12 @@ export interface PartWriterOptions {
 export function createPartWriter({ repo, ends, concurrency, maxPartSize }: PartWriterOptions): PartWriter {
   const entries: Promise<DeltaPartEntry>[] = [];
   const running = new Set<{ readonly memory: number; readonly ended: Promise<void> }>();
-  // What compresses and what does not fill different parts, so that no time is lost on the second.
-  const open: Record<Effort, PartBuilder> = { strong: createPartBuilder(), fast: createPartBuilder() };
+  // Contents of different kinds fill different parts, each of which is compressed in its own way.
+  const open: Record<Effort, PartBuilder> = {
+    strong: createPartBuilder(),
+    patch: createPartBuilder(),
+    fast: createPartBuilder(),
+  };
 
   const roomFor = async (memory: number): Promise<void> => {
     for (;;) {
@@ -84,7 +88,7 @@ export function createPartWriter({ repo, ends, concurrency, maxPartSize }: PartW
       (await reserve('strong', bytes.length)).addMetadata(type, checksum, bytes);
     },
     addObject: async ({ content, incompressible, literalSize, literals }) => {
-      const lane: Effort = incompressible ? 'fast' : 'strong';
+      const lane: Effort = incompressible ? 'fast' : content.form === 'patch' ? 'patch' : 'strong';
       if (literals instanceof Uint8Array) {
         (await reserve(lane, literalSize)).addContent(content, literals);
         return;
@@ -94,7 +98,7 @@ export function createPartWriter({ repo, ends, concurrency, maxPartSize }: PartW
       await close(lane, literals);
     },
     finish: async () => {
-      for (const lane of ['strong', 'fast'] as const) {
+      for (const lane of ['strong', 'patch', 'fast'] as const) {
         if (!open[lane].isEmpty) await close(lane);
       }
       return Promise.all(entries);

@@ -39,17 +39,17 @@ export function looksCompressed(content: Uint8Array): boolean {
   const stride = blocks < 2 ? 0 : Math.floor((content.length - BLOCK) / (blocks - 1));
   const sample = new Uint8Array(blocks * BLOCK);
   for (let i = 0; i < blocks; i++) sample.set(content.subarray(i * stride, i * stride + BLOCK), i * BLOCK);
-  if (entropy(sample) < SUSPICIOUS_ENTROPY) return false;
+  const counts = new Uint32Array(256);
+  for (const value of sample) counts[value] = (counts[value] ?? 0) + 1;
+  if (entropy(counts, sample.length) < SUSPICIOUS_ENTROPY) return false;
   return deflateRawSync(sample, { level: 1 }).length > COMPRESSED_SHARE * sample.length;
 }
 
-/** Order-0 entropy in bits per byte. */
-function entropy(bytes: Uint8Array): number {
-  const counts = new Uint32Array(256);
-  for (const value of bytes) counts[value] = (counts[value] ?? 0) + 1;
+/** Order-0 entropy in bits per byte, of `total` bytes counted by value. */
+export function entropy(counts: Uint32Array, total: number): number {
   let bits = 0;
   for (const count of counts) {
-    if (count > 0) bits -= (count / bytes.length) * Math.log2(count / bytes.length);
+    if (count > 0) bits -= (count / total) * Math.log2(count / total);
   }
   return bits;
 }
