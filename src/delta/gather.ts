@@ -5,12 +5,14 @@ import type { Checksum } from '../core/checksum.ts';
 import type { DeltaEnds } from '../formats/ostree-delta-index.ts';
 import type { DeltaObject } from '../formats/ostree-delta.ts';
 import { openStore } from '../platform/store.ts';
+import type { WorkerPool } from '../platform/workers.ts';
 import { objectPath } from '../repo/paths.ts';
 import { listObjects } from '../repo/read.ts';
 import type { ContentHeader } from './content.ts';
 import { readContentHeader } from './content.ts';
 import type { FileFacts, PlannedFile } from './plan.ts';
-import { candidateFinder, chooseSources, newObjects, orderFiles } from './plan.ts';
+import { MIN_DIFF_SIZE, candidateFinder, chooseSources, newObjects, orderFiles } from './plan.ts';
+import { departedFiles, findRenamed } from './renames.ts';
 
 /** What is known about a content object without reading its content. */
 export interface ObjectFacts extends FileFacts {
@@ -43,10 +45,16 @@ async function mapSome<T, R>(values: readonly T[], work: (value: T) => Promise<R
   return results;
 }
 
-export async function gatherWork(repo: string, { from, to }: DeltaEnds): Promise<DeltaWork> {
+/** Everything that is to be decided before content is matched. The pool compares contents whose names tell nothing. */
+export async function gatherWork(
+  repo: string,
+  { from, to }: DeltaEnds,
+  pool: WorkerPool,
+): Promise<DeltaWork> {
   const store = openStore(repo);
   const reachableFrom = from === undefined ? undefined : await listObjects(store, from);
-  const fresh = newObjects(await listObjects(store, to), reachableFrom);
+  const reachableTo = await listObjects(store, to);
+  const fresh = newObjects(reachableTo, reachableFrom);
 
   const known = new Map<Checksum, ObjectFacts>();
   const learn = async (checksums: Iterable<Checksum>): Promise<void> => {
@@ -75,11 +83,30 @@ export async function gatherWork(repo: string, { from, to }: DeltaEnds): Promise
     })),
   );
   await learn(proposed.flatMap(({ candidates }) => candidates.map(({ checksum }) => checksum)));
-  const files = proposed.map(({ candidates, ...file }): WorkFile => {
+  const named = proposed.map(({ candidates, ...file }): WorkFile => {
     const judged = candidates.flatMap((candidate) =>
       factsOf(candidate.checksum).map((facts) => ({ ...candidate, facts })),
     );
     return { ...file, sources: chooseSources(judged, file.facts) };
+  });
+
+  const orphans = named.filter(
+    ({ facts, sources }) => !facts.isSymlink && facts.size >= MIN_DIFF_SIZE && sources.length === 0,
+  );
+  const departed =
+    reachableFrom === undefined || orphans.length === 0 ? [] : departedFiles(reachableFrom, reachableTo);
+  await learn(departed);
+  const renamed = await findRenamed(
+    repo,
+    orphans.map(({ facts }) => facts),
+    departed.flatMap(factsOf).filter(({ isSymlink, size }) => !isSymlink && size >= MIN_DIFF_SIZE),
+    pool,
+  );
+  const files = named.map((file): WorkFile => {
+    const judged = (renamed.get(file.checksum) ?? []).flatMap((checksum) =>
+      factsOf(checksum).map((facts) => ({ checksum, samePath: false, facts })),
+    );
+    return judged.length === 0 ? file : { ...file, sources: chooseSources(judged, file.facts) };
   });
 
   const metadata = [

@@ -99,7 +99,7 @@ export async function generateDelta(options: GenerateDelta): Promise<DeltaInfo> 
     fallbacks: [],
   };
 
-  const work = await gatherWork(repo, ends);
+  const work = await gatherWork(repo, ends, pool);
   const present = await readFinishedDelta(repo, ends, ENCODING_KEY);
   const sameEncoding =
     present !== undefined && JSON.stringify(header.metadata[0]) === JSON.stringify(present.encoding);

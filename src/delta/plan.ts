@@ -48,7 +48,7 @@ function baseName(path: string): string {
 const MAX_NAMESAKES = 64;
 
 /** Candidates for one file; each costs the worker a read. */
-const MAX_CANDIDATES = 4;
+export const MAX_CANDIDATES = 4;
 
 /** An old file that a new one may be a later version of. */
 export interface Candidate {
@@ -130,7 +130,7 @@ export interface FileFacts {
 }
 
 /** A file this small costs less than the checksum of a source and the operations to read it. */
-const MIN_DIFF_SIZE = 128;
+export const MIN_DIFF_SIZE = 128;
 
 /** An old file that is this many times larger or smaller is not a version of the new one. */
 const MAX_SIZE_RATIO = 8;

@@ -1,0 +1,88 @@
+/** Finds sources for files that were moved or renamed and changed as well: by what they hold, not by their names. */
+import type { Checksum } from '../core/checksum.ts';
+import type { WorkerPool } from '../platform/workers.ts';
+import type { ReachableObjects } from '../repo/read.ts';
+import { MAX_CANDIDATES } from './plan.ts';
+import { sketchContent } from './sketch-task.ts';
+
+/** A content object and its size in bytes. */
+export interface SizedObject {
+  readonly checksum: Checksum;
+  readonly size: number;
+}
+
+/** Content that a message to a worker is about, in bytes. */
+const BATCH_BYTES = 4 << 20;
+
+/** Larger files are not held in memory to be looked at. */
+const MAX_SIZE = 64_000_000;
+
+/** Hashes, of 64 in a sketch, that two contents must share to be worth comparing. */
+const MIN_SHARED = 4;
+
+/** Objects of `from` that `to` lacks and none of whose paths `to` has: what was removed, or went elsewhere. */
+export function departedFiles(from: ReachableObjects, to: ReachableObjects): Checksum[] {
+  const present = new Set<string>();
+  for (const paths of to.files.values()) for (const path of paths) present.add(path);
+  return [...from.files]
+    .filter(([checksum, paths]) => !to.files.has(checksum) && !paths.some((path) => present.has(path)))
+    .map(([checksum]) => checksum);
+}
+
+async function sketchAll(
+  repo: string,
+  objects: readonly SizedObject[],
+  pool: WorkerPool,
+): Promise<Map<Checksum, Uint32Array>> {
+  const batches: SizedObject[][] = [];
+  let bytes = Infinity;
+  for (const object of objects) {
+    if (object.size > MAX_SIZE) continue;
+    if (bytes + object.size > BATCH_BYTES) {
+      batches.push([]);
+      bytes = 0;
+    }
+    batches.at(-1)?.push(object);
+    bytes += object.size;
+  }
+  const sketches = await Promise.all(batches.map((items) => pool.run(sketchContent, { repo, items })));
+  return new Map(
+    batches.flat().map(({ checksum }, i) => [checksum, sketches.flat()[i] ?? new Uint32Array(0)]),
+  );
+}
+
+/** For each of `orphans` the objects of `departed` that share most with it, best first; nothing for most. */
+export async function findRenamed(
+  repo: string,
+  orphans: readonly SizedObject[],
+  departed: readonly SizedObject[],
+  pool: WorkerPool,
+): Promise<ReadonlyMap<Checksum, readonly Checksum[]>> {
+  const found = new Map<Checksum, readonly Checksum[]>();
+  if (orphans.length === 0 || departed.length === 0) return found;
+  const old = await sketchAll(repo, departed, pool);
+  const holders = new Map<number, Checksum[]>();
+  for (const [checksum, sketch] of old) {
+    for (const hash of sketch) {
+      const list = holders.get(hash);
+      if (list) list.push(checksum);
+      else holders.set(hash, [checksum]);
+    }
+  }
+  for (const [checksum, sketch] of await sketchAll(repo, orphans, pool)) {
+    const shared = new Map<Checksum, number>();
+    for (const hash of sketch) {
+      for (const holder of holders.get(hash) ?? []) shared.set(holder, (shared.get(holder) ?? 0) + 1);
+    }
+    const best = [...shared]
+      .filter(([, count]) => count >= MIN_SHARED)
+      .sort(([a, m], [b, n]) => n - m || (a < b ? -1 : 1))
+      .slice(0, MAX_CANDIDATES);
+    if (best.length > 0)
+      found.set(
+        checksum,
+        best.map(([holder]) => holder),
+      );
+  }
+  return found;
+}
