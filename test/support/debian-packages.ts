@@ -19,6 +19,8 @@ export interface AptSetup {
   readonly directory: string;
   readonly mirror: DebianMirror;
   readonly suites: readonly string[];
+  /** Suites of other archives that the same keyring signs, such as the security archive. */
+  readonly others?: readonly { readonly uri: string; readonly suite: string }[];
   /** Debian architecture name; the machine's own by default. */
   readonly architecture?: string;
   /** Source packages as well. */
@@ -152,8 +154,9 @@ export async function openApt(setup: AptSetup): Promise<PrivateApt> {
   }
   const options = mirror.keyring === undefined ? '' : `[signed-by=${mirror.keyring}] `;
   const types = setup.sources === true ? ['deb', 'deb-src'] : ['deb'];
-  const lines = setup.suites.flatMap((suite) =>
-    types.map((type) => `${type} ${options}${mirror.uri} ${suite} main\n`),
+  const suites = [...setup.suites.map((suite) => ({ uri: mirror.uri, suite })), ...(setup.others ?? [])];
+  const lines = suites.flatMap(({ uri, suite }) =>
+    types.map((type) => `${type} ${options}${uri} ${suite} main\n`),
   );
   await writeFile(join(directory, 'sources.list'), lines.join(''));
   const architecture = setup.architecture ?? (await machineArchitecture());
