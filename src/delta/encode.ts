@@ -32,7 +32,7 @@ const BATCH_BYTES = 1 << 20;
 const BATCH_ITEMS = 128;
 
 /** Memory that batches under way may need, by the estimate of `memoryOf`. */
-const MEMORY_BUDGET = 256 << 20;
+const MEMORY_BUDGET = 128 << 20;
 
 /** Of a splice of chunks, at least this share must come from the source. */
 const MIN_LARGE_SHARE = 0.05;
@@ -43,9 +43,9 @@ function isLarge({ facts, sources }: WorkFile): boolean {
   return facts.size > HOLD_LIMIT || facts.size + source > MATCH_LIMIT;
 }
 
-/** Content, patch and their copy on the way back; source, its index and the samples. */
+/** Content, patch and its copy on the way back; source and its index of two words for each position. */
 function memoryOf({ facts, sources }: WorkFile): number {
-  return 3 * facts.size + 6 * Math.max(0, ...sources.map(({ size }) => size)) + 4096;
+  return 3 * facts.size + 9 * Math.max(0, ...sources.map(({ size }) => size)) + 4096;
 }
 
 export interface EncodeOptions {

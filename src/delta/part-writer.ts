@@ -12,7 +12,7 @@ import type { Effort } from './part-file.ts';
 import { writePart, xzMemory } from './part-file.ts';
 
 /** Memory for all xz processes together. */
-const XZ_MEMORY = 420 << 20;
+const XZ_MEMORY = 300 << 20;
 
 export interface PartWriter {
   addMetadata(type: 'dirtree' | 'dirmeta', checksum: Checksum, bytes: Uint8Array): Promise<void>;
@@ -55,7 +55,7 @@ export function createPartWriter({ repo, ends, concurrency, maxPartSize }: PartW
   const close = async (lane: Effort, streamed?: () => AsyncIterable<Uint8Array>): Promise<void> => {
     const part = open[lane].finish();
     open[lane] = createPartBuilder();
-    const memory = xzMemory(part.payloadSize);
+    const memory = xzMemory(lane, part.payloadSize);
     await roomFor(memory);
     const path = join(repo, deltaPartPath(ends, entries.length));
     const written = writePart(path, part, lane, streamed?.()).then(({ size, checksum }): DeltaPartEntry => ({
