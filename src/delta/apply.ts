@@ -1,237 +1,214 @@
 /**
- * Executes the operations of one part, as a client does, and checks every object it makes against its checksum.
- * Content streams through: neither part nor source nor result has to fit into memory.
- *
- * Source: libostree ostree-repo-static-delta-processing.c. Stricter where libostree trusts the generator:
- * lengths must come out exactly, and no operation may stand where it has no meaning.
+ * Applies a static delta to an archive repository, as a client would. Objects are staged and become visible
+ * together, the commit last: a run that ends early leaves nothing behind that the next one has to care about.
  */
-import type { Hash } from 'node:crypto';
-import { createHash } from 'node:crypto';
-import { fromUtf8 } from '../core/bytes.ts';
+import { existsSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { Checksum } from '../core/checksum.ts';
-import { checksumFromBytes } from '../core/checksum.ts';
-import { TreewrightError } from '../core/errors.ts';
-import { CONTROL_LENGTH, getControl } from '../formats/bspatch.ts';
-import type { DeltaObject, DeltaPartEntry } from '../formats/ostree-delta.ts';
-import type { ByteRange, DeltaMode } from '../formats/ostree-delta-part.ts';
-import {
-  decodeOperations,
-  decodePartModes,
-  decodePartXattrs,
-  partLayout,
-  partTailLength,
-} from '../formats/ostree-delta-part.ts';
-import type { ObjectStat, WireXattrs } from '../formats/ostree-objects.ts';
-import { MAX_METADATA_SIZE, encodeContentHeader, fromWireXattrs } from '../formats/ostree-objects.ts';
-import type { RandomAccess } from '../platform/random-access.ts';
+import { TreewrightError, isTreewrightError } from '../core/errors.ts';
+import type { EventSink } from '../core/events.ts';
+import type { Vardict } from '../formats/gvariant.ts';
+import { lookup, vardict } from '../formats/gvariant.ts';
+import type { DeltaEnds } from '../formats/ostree-delta-index.ts';
+import { deltaName, deltaPath } from '../formats/ostree-delta-index.ts';
+import type { DeltaObject, DeltaPartEntry, Superblock } from '../formats/ostree-delta.ts';
+import { writeFileAtomic } from '../platform/files.ts';
+import { openStore } from '../platform/store.ts';
+import type { WorkerPool } from '../platform/workers.ts';
+import { commitMetaPath, objectPath } from '../repo/paths.ts';
+import { isPartial, partialMarkerPath, requireWhole } from '../repo/partial.ts';
+import { listObjects } from '../repo/read.ts';
+import type { Transaction, TransactionStats } from '../repo/transaction.ts';
+import { beginTransaction } from '../repo/transaction.ts';
+import type { MadeObject } from './execute.ts';
+import { executePart } from './execute.ts';
+import type { OpenedDelta } from './read.ts';
+import { blameDelta, corruptDelta, openPart } from './read.ts';
+import { sourceReader } from './sources.ts';
+import { objectKey } from './verify.ts';
 
-/** Bytes handled at once. */
-const STEP = 1 << 20;
-
-const S_IFMT = 0o170000;
-const S_IFREG = 0o100000;
-const S_IFLNK = 0o120000;
-
-/** A symlink's target cannot be longer (Linux PATH_MAX). */
-const MAX_TARGET = 4096;
-
-function fail(message: string): never {
-  throw new TreewrightError('input/bad-delta', message);
+export interface ApplyDelta {
+  /** Directory of an archive repository. The caller holds its lock. */
+  readonly repo: string;
+  readonly delta: OpenedDelta;
+  readonly pool: WorkerPool;
+  readonly events: EventSink;
 }
 
-export interface ExecutePart {
-  readonly entry: DeltaPartEntry;
-  /** The decompressed part. */
-  readonly part: RandomAccess;
-  /** Opens the content of an object that a client has; throws for others. The result is kept by the caller. */
-  readonly openSource: (checksum: Checksum) => Promise<RandomAccess>;
-  /** Called for every object whose bytes were right. */
-  readonly produced: (object: DeltaObject) => void;
+export interface AppliedDelta extends DeltaEnds, TransactionStats {
+  /** True when the repository had the commit whole already, and nothing was done. */
+  readonly present: boolean;
+  readonly parts: {
+    readonly total: number;
+    /** Parts whose objects were all there. */
+    readonly skipped: number;
+  };
 }
 
-/** A content object that is being written. */
-interface OpenObject {
-  readonly object: DeltaObject;
-  readonly size: number;
-  readonly hash: Hash;
-  written: number;
+/** The detached metadata of the commit that a delta brings along. */
+export function deltaCommitMeta({ metadata, ...ends }: Superblock): Vardict | undefined {
+  return lookup(metadata, `${deltaPath(ends)}/commitmeta`, 'a{sv}') as Vardict | undefined;
 }
 
-export async function executePart({ entry, part, openSource, produced }: ExecutePart): Promise<void> {
-  const tail = partTailLength(part.size);
-  const layout = partLayout(part.size, part.read(part.size - tail, tail));
-  const member = ({ start, end }: ByteRange): Uint8Array => part.read(start, end - start);
-  const modes = decodePartModes(member(layout.modes));
-  const xattrs = decodePartXattrs(member(layout.xattrs));
-  const operations = member(layout.operations);
-  const payloadSize = layout.payload.end - layout.payload.start;
-
-  const payload = (offset: number, length: number): ByteRange => {
-    if (offset + length > payloadSize) {
-      return fail(`an operation wants ${length} bytes at ${offset} of a payload of ${payloadSize} bytes`);
-    }
-    return { start: layout.payload.start + offset, end: layout.payload.start + offset + length };
-  };
-  const feed = (hash: Hash, from: RandomAccess, { start, end }: ByteRange): void => {
-    for (let at = start; at < end; at += STEP) hash.update(from.read(at, Math.min(STEP, end - at)));
-  };
-
-  let next = 0;
-  let open: OpenObject | undefined;
-  let source: RandomAccess | undefined;
-  let contentSize = 0;
-
-  const take = (): DeltaObject =>
-    entry.objects[next++] ?? fail('there are operations for more objects than are listed');
-  const finish = (object: DeltaObject, hash: Hash): void => {
-    const found = hash.digest('hex');
-    if (found !== object.checksum) fail(`the ${object.type} object ${object.checksum} came out as ${found}`);
-    produced(object);
-  };
-  /** Counts what a part makes: more than the superblock announced would let a small part keep a client busy. */
-  const announce = (size: number): void => {
-    contentSize += size;
-    if (contentSize > entry.uncompressedSize) {
-      fail(`it makes more than the ${entry.uncompressedSize} bytes that the superblock announces`);
-    }
-  };
-
-  for (const operation of decodeOperations(operations, (index) => entry.objects[index]?.type)) {
-    switch (operation.op) {
-      case 'splice-metadata': {
-        if (open !== undefined) fail('an object begins inside another one');
-        if (operation.length > MAX_METADATA_SIZE)
-          fail(`it has a metadata object of ${operation.length} bytes`);
-        announce(operation.length);
-        const hash = createHash('sha256');
-        feed(hash, part, payload(operation.offset, operation.length));
-        finish(take(), hash);
-        break;
-      }
-      case 'splice-content': {
-        if (open !== undefined) fail('an object begins inside another one');
-        const stat = statOf(modes, xattrs, operation.mode, operation.xattrs);
-        const range = payload(operation.offset, operation.length);
-        const hash = createHash('sha256');
-        if ((stat.mode & S_IFMT) === S_IFLNK) {
-          hash.update(encodeContentHeader(stat, targetOf(part, range)));
-        } else {
-          announce(operation.length);
-          hash.update(encodeContentHeader(stat));
-          feed(hash, part, range);
-        }
-        finish(take(), hash);
-        break;
-      }
-      case 'open': {
-        if (open !== undefined) fail('an object begins inside another one');
-        const object = take();
-        const stat = statOf(modes, xattrs, operation.mode, operation.xattrs);
-        if (object.type !== 'file' || (stat.mode & S_IFMT) !== S_IFREG) {
-          fail(`the ${object.type} object ${object.checksum} is opened as a regular file`);
-        }
-        announce(operation.length);
-        const hash = createHash('sha256').update(encodeContentHeader(stat));
-        open = { object, size: operation.length, hash, written: 0 };
-        break;
-      }
-      case 'write': {
-        if (open === undefined) return fail('bytes are written while no object is open');
-        open.written += operation.length;
-        if (open.written > open.size)
-          fail(`the object ${open.object.checksum} gets more than ${open.size} bytes`);
-        if (source === undefined) {
-          feed(open.hash, part, payload(operation.offset, operation.length));
-        } else {
-          const end = operation.offset + operation.length;
-          if (end > source.size) fail(`bytes up to ${end} are read from a source of ${source.size} bytes`);
-          feed(open.hash, source, { start: operation.offset, end });
-        }
-        break;
-      }
-      case 'bspatch': {
-        if (open === undefined || source === undefined || open.written > 0) {
-          return fail('a patch stands where there is no source or no new object');
-        }
-        applyPatch(part, payload(operation.offset, operation.length), source, open);
-        break;
-      }
-      case 'set-source': {
-        const { start, end } = payload(operation.offset, 32);
-        source = await openSource(checksumFromBytes(part.read(start, end - start)));
-        break;
-      }
-      case 'unset-source':
-        source = undefined;
-        break;
-      case 'close':
-        if (open === undefined) return fail('an object ends that was not begun');
-        if (open.written !== open.size) {
-          fail(`the object ${open.object.checksum} has ${open.written} of ${open.size} bytes`);
-        }
-        finish(open.object, open.hash);
-        open = undefined;
-        source = undefined;
-    }
+/**
+ * Makes the commit `to` of a delta in a repository that has `from`. Every object is checked against its checksum
+ * before it gets its name, and the commit against all it reaches. Throws `input/missing-commit`,
+ * `input/partial-commit`, `input/missing-fallback`, `trust/corrupt-delta`.
+ */
+export async function applyDelta({ repo, delta, pool, events }: ApplyDelta): Promise<AppliedDelta> {
+  const { superblock } = delta;
+  const { from, to, parts } = superblock;
+  const ends: DeltaEnds = from === undefined ? { to } : { from, to };
+  const name = deltaName(ends);
+  const has = ({ type, checksum }: DeltaObject): boolean =>
+    existsSync(join(repo, objectPath(checksum, type)));
+  if (has({ type: 'commit', checksum: to }) && !(await isPartial(repo, to))) {
+    const none = { objects: { total: 0, written: 0 }, bytes: { content: 0, written: 0 } };
+    return { ...ends, ...none, present: true, parts: { total: parts.length, skipped: parts.length } };
   }
-  if (open !== undefined || next !== entry.objects.length) {
-    fail(`its operations end after ${next} of ${entry.objects.length} objects`);
+  if (from !== undefined) await requireWhole(repo, from);
+  requireFallbacks(repo, superblock, has);
+
+  const transaction = await beginTransaction({ repo, pool });
+  const made = new Set<string>();
+  let skipped = 0;
+  try {
+    const sources = sourceReader(openStore(repo), (checksum) => {
+      if (has({ type: 'file', checksum })) return;
+      throw corruptDelta(name, `it reads from the object ${checksum}, which ${repo} does not have`);
+    });
+    try {
+      for (const [i, entry] of parts.entries()) {
+        // As for libostree: a part that can tell nothing new is not looked at.
+        if (entry.objects.every(has)) skipped++;
+        else {
+          await blameDelta(name, `part ${i}`, () =>
+            runPart(delta, i, entry, transaction, sources.open, made),
+          );
+        }
+        events({
+          type: 'progress',
+          stage: 'delta',
+          what: 'parts',
+          done: i + 1,
+          total: parts.length,
+          unit: 'items',
+        });
+      }
+    } finally {
+      sources.close();
+    }
+    await transaction.putMetadata('commit', superblock.commit);
+    await checkComplete(transaction, superblock, made, has);
+    const stats = await publish(repo, transaction, superblock);
+    return { ...ends, ...stats, present: false, parts: { total: parts.length, skipped } };
+  } catch (error) {
+    await transaction.abort();
+    throw error;
   }
 }
 
-function statOf(
-  modes: readonly DeltaMode[],
-  xattrs: readonly WireXattrs[],
-  mode: number,
-  xattr: number,
-): ObjectStat {
-  const owner = modes[mode];
-  const wire = xattrs[xattr];
-  if (owner === undefined || wire === undefined) {
-    return fail(`an object has mode ${mode} of ${modes.length} and xattrs ${xattr} of ${xattrs.length}`);
+/** What a delta leaves to other fetches must have come before. */
+function requireFallbacks(repo: string, superblock: Superblock, has: (object: DeltaObject) => boolean): void {
+  const missing = superblock.fallbacks.filter((fallback) => !has(fallback));
+  const [first] = missing;
+  if (first === undefined) return;
+  const bytes = missing.reduce((sum, { size }) => sum + size, 0);
+  throw new TreewrightError(
+    'input/missing-fallback',
+    `static delta ${deltaName(superblock)} leaves ${superblock.fallbacks.length} objects to an ordinary fetch, and ` +
+      `${repo} lacks ${missing.length} of them with ${bytes} bytes, the first is ${first.checksum}: ` +
+      'fetch them first, or make the delta without --min-fallback-size',
+    { data: { repo, missing: missing.length, bytes } },
+  );
+}
+
+async function runPart(
+  delta: OpenedDelta,
+  index: number,
+  entry: DeltaPartEntry,
+  transaction: Transaction,
+  openSource: (checksum: Checksum) => ReturnType<Parameters<typeof executePart>[0]['openSource']>,
+  made: Set<string>,
+): Promise<void> {
+  const part = await openPart(delta, index, entry);
+  try {
+    for await (const object of executePart({ entry, part, openSource })) {
+      const checksum = await store(transaction, object);
+      if (checksum !== object.object.checksum) {
+        throw new TreewrightError(
+          'internal/checksum',
+          `object ${object.object.checksum} was stored as ${checksum}`,
+        );
+      }
+      made.add(objectKey(object.object));
+    }
+  } finally {
+    part.close();
   }
-  const type = owner[2] & S_IFMT;
-  if (type !== S_IFREG && type !== S_IFLNK) fail(`a content object has the mode 0${owner[2].toString(8)}`);
-  return { uid: owner[0], gid: owner[1], mode: owner[2], xattrs: fromWireXattrs(wire) };
 }
 
-function targetOf(part: RandomAccess, { start, end }: ByteRange): string {
-  if (end - start > MAX_TARGET) fail(`a symlink has a target of ${end - start} bytes`);
-  const target = fromUtf8(part.read(start, end - start));
-  if (target === undefined || target.includes('\0')) return fail('a symlink has a target that is not text');
-  return target;
+async function store(transaction: Transaction, made: MadeObject): Promise<Checksum> {
+  switch (made.kind) {
+    case 'metadata':
+      return transaction.putMetadata(made.object.type, made.bytes);
+    case 'symlink':
+      return transaction.putSymlink(made.stat, made.target);
+    case 'file':
+      return (await transaction.put(made.stat, made.size, made.chunks)).checksum;
+  }
 }
 
-/** Runs a bspatch stream over `source` into the open object. Reads outside of the source count as zero. */
-function applyPatch(part: RandomAccess, range: ByteRange, source: RandomAccess, open: OpenObject): void {
-  let at = range.start;
-  let position = 0;
-  const patchBytes = (length: number): Uint8Array => {
-    if (at + length > range.end) fail('a patch is shorter than its controls say');
-    at += length;
-    return part.read(at - length, length);
+/** The commit must reach what was made and nothing that is neither made nor there. */
+async function checkComplete(
+  transaction: Transaction,
+  superblock: Superblock,
+  made: ReadonlySet<string>,
+  has: (object: DeltaObject) => boolean,
+): Promise<void> {
+  const name = deltaName(superblock);
+  const { dirtrees, dirmetas, files } = await transaction
+    .staged()
+    .then((staged) => listObjects(staged, superblock.to))
+    .catch((error: unknown) => {
+      if (isTreewrightError(error) && error.code === 'trust/missing-object') {
+        throw corruptDelta(
+          name,
+          `it does not bring everything that its commit needs: ${error.message}`,
+          error,
+        );
+      }
+      throw error;
+    });
+  const reached = new Set<string>([objectKey({ type: 'commit', checksum: superblock.to })]);
+  const reach = (type: DeltaObject['type'], checksums: Iterable<Checksum>): void => {
+    for (const checksum of checksums) {
+      const object = { type, checksum };
+      reached.add(objectKey(object));
+      if (made.has(objectKey(object)) || has(object)) continue;
+      throw corruptDelta(name, `it lacks the ${type} object ${checksum}, which its commit needs`);
+    }
   };
-  while (open.written < open.size) {
-    const { diff, extra, seek } = getControl(patchBytes(Math.min(CONTROL_LENGTH, range.end - at)));
-    if (open.written + diff + extra > open.size) fail('a patch makes more bytes than its object has');
-    for (let done = 0; done < diff;) {
-      const length = Math.min(STEP, diff - done);
-      const bytes = Uint8Array.from(patchBytes(length));
-      const start = position + done;
-      const from = Math.max(0, Math.min(source.size, start));
-      const to = Math.max(from, Math.min(source.size, start + length));
-      const old = source.read(from, to - from);
-      for (let i = 0; i < old.length; i++)
-        bytes[from - start + i] = (bytes[from - start + i] ?? 0) + (old[i] ?? 0);
-      open.hash.update(bytes);
-      done += length;
-    }
-    for (let done = 0; done < extra;) {
-      const length = Math.min(STEP, extra - done);
-      open.hash.update(patchBytes(length));
-      done += length;
-    }
-    open.written += diff + extra;
-    position += diff + seek;
+  reach('dirtree', dirtrees);
+  reach('dirmeta', dirmetas);
+  reach('file', files.keys());
+  for (const key of made) {
+    if (!reached.has(key)) throw corruptDelta(name, `it makes the object ${key}, which is not needed`);
   }
+}
+
+/** Detached metadata first: whoever sees the commit finds its signatures. */
+async function publish(
+  repo: string,
+  transaction: Transaction,
+  superblock: Superblock,
+): Promise<TransactionStats> {
+  const commitMeta = deltaCommitMeta(superblock);
+  if (commitMeta !== undefined) {
+    await writeFileAtomic(join(repo, commitMetaPath(superblock.to)), vardict.encode([...commitMeta]));
+  }
+  const stats = await transaction.flush();
+  await rm(join(repo, partialMarkerPath(superblock.to)), { force: true });
+  return stats;
 }

@@ -1,9 +1,9 @@
 /**
  * Makes static deltas. Parts are written first and the superblock last, so a delta that was not finished does not
- * exist for clients. The bytes depend on the two commits and the signatures of the newer one, on nothing else.
+ * exist for clients. The bytes depend on the two commits, the signatures of the newer one and the options, on
+ * nothing else.
  */
 import { createHash } from 'node:crypto';
-import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Checksum } from '../core/checksum.ts';
 import { TreewrightError } from '../core/errors.ts';
@@ -12,16 +12,12 @@ import { noEvents } from '../core/events.ts';
 import type { Vardict } from '../formats/gvariant.ts';
 import { vardict } from '../formats/gvariant.ts';
 import type { DeltaEnds } from '../formats/ostree-delta-index.ts';
-import { deltaPath, superblockPath } from '../formats/ostree-delta-index.ts';
-import type { DeltaPartEntry, Superblock } from '../formats/ostree-delta.ts';
-import { encodeSuperblock } from '../formats/ostree-delta.ts';
-import { decodeCommit } from '../formats/ostree-objects.ts';
-import {
-  readFileIfThere,
-  removeStaleTemporaries,
-  syncDirectory,
-  writeFileAtomic,
-} from '../platform/files.ts';
+import { deltaPath } from '../formats/ostree-delta-index.ts';
+import type { ByteOrder, DeltaFallback, DeltaPartEntry } from '../formats/ostree-delta.ts';
+import { encodeSignedSuperblock, encodeSuperblock } from '../formats/ostree-delta.ts';
+import { MAX_METADATA_SIZE, decodeCommit } from '../formats/ostree-objects.ts';
+import { withEd25519Signatures } from '../formats/ostree-signatures.ts';
+import { readFileIfThere, writeFileAtomic } from '../platform/files.ts';
 import { openStore } from '../platform/store.ts';
 import type { WorkerPool } from '../platform/workers.ts';
 import { commitMetaPath } from '../repo/paths.ts';
@@ -29,8 +25,11 @@ import { readMetadata } from '../repo/read.ts';
 import { encodeFiles } from './encode.ts';
 import type { DeltaWork } from './gather.ts';
 import { gatherWork } from './gather.ts';
-import type { DeltaInfo } from './info.ts';
+import type { DeltaForms, DeltaInfo } from './info.ts';
+import { FORMS_KEY, createFormCounter, encodeForms } from './info.ts';
 import { createPartWriter } from './part-writer.ts';
+import type { DeltaPlace } from './place.ts';
+import { clearWorkshop, deltaPlace, placeParts, preparePlace, tidyPlace } from './place.ts';
 import { readFinishedDelta } from './reuse.ts';
 
 export type { DeltaInfo, DeltaPartInfo } from './info.ts';
@@ -60,6 +59,24 @@ export interface GenerateDelta extends DeltaEnds {
    * spliced. Without it only the generator's own memory sets a limit.
    */
   readonly maxPatchSize?: number;
+  /**
+   * Files that share nothing with an old one and are larger than this, in bytes, are left to an ordinary fetch.
+   * 0, as without it, leaves none.
+   */
+  readonly minFallbackSize?: number;
+  /** Keep the parts inside the superblock: one file, which a client downloads and holds as a whole. */
+  readonly inlineParts?: boolean;
+  /** `little` unless given. */
+  readonly byteOrder?: ByteOrder;
+  /** More entries for the superblock's metadata, before ours. */
+  readonly metadata?: Vardict;
+  /** ed25519 signatures of a superblock's bytes. A signed superblock is for offline use: pulls cannot read it. */
+  readonly sign?: (superblock: Uint8Array) => Promise<readonly Uint8Array[]>;
+  /**
+   * Write the delta here instead of into the repository, as `ostree static-delta apply-offline` takes it: a file
+   * with `inlineParts`, otherwise a directory.
+   */
+  readonly output?: string;
 }
 
 /** The detached metadata of a commit, where its signatures are. */
@@ -69,111 +86,164 @@ async function readCommitMeta(repo: string, commit: Checksum): Promise<Vardict |
 }
 
 /**
- * Makes the delta from `from`, or from nothing, to `to` in `deltas/` of the repository. A finished delta that
- * says the same is kept; one that was left half-written is made anew. Neither summary nor delta indexes change.
+ * Makes the delta from `from`, or from nothing, to `to` in `deltas/` of the repository or at `output`. A finished
+ * delta that says the same is kept; one that was left half-written is made anew. Neither summary nor delta indexes
+ * change. Throws `usage/same-commit`, `usage/output-exists`, `usage/bad-metadata`, `input/inline-too-large`.
  */
 export async function generateDelta(options: GenerateDelta): Promise<DeltaInfo> {
-  const { repo, from, to, pool, events = noEvents } = options;
-  const { maxPartSize = DEFAULT_PART_SIZE, maxPatchSize = DEFAULT_PATCH_SIZE } = options;
+  const { repo, from, to, inlineParts: inline = false, output, byteOrder = 'little', sign } = options;
   if (from === to) {
     throw new TreewrightError('usage/same-commit', `a delta needs two different commits, both are ${to}`);
   }
+  checkMetadata(options.metadata ?? []);
   const ends: DeltaEnds = from === undefined ? { to } : { from, to };
   const store = openStore(repo);
   const commit = await readMetadata(store, to, 'commit');
   const commitMeta = await readCommitMeta(repo, to);
-  const header: Omit<Superblock, 'parts'> = {
+  const target = { ...ends, repo, inline, ...(output === undefined ? {} : { output }) };
+  const place = await deltaPlace(target);
+  const encoding = encodingEntry(options);
+
+  const work = await gatherWork(repo, ends, options.pool);
+  const present = await readFinishedDelta(place, ends, encoding);
+  const { parts, inside, fallbacks, forms } = present ?? (await makeParts(options, place, work));
+  const superblock = encodeSuperblock({
     ...ends,
+    byteOrder,
     metadata: [
-      [
-        ENCODING_KEY,
-        { signature: 's', value: `${ENCODING_VERSION} part=${maxPartSize} patch=${maxPatchSize}` },
-      ],
+      ...(options.metadata ?? []),
+      encoding,
+      encodeForms(forms),
       ...(commitMeta === undefined
         ? []
         : [[`${deltaPath(ends)}/commitmeta`, { signature: 'a{sv}', value: commitMeta }] as const]),
+      ...inside,
     ],
     // Not the time of making: the same commits give the same bytes.
     timestamp: decodeCommit(commit).timestamp,
     commit,
-    fallbacks: [],
-  };
-
-  const work = await gatherWork(repo, ends, pool);
-  const present = await readFinishedDelta(repo, ends, ENCODING_KEY);
-  const sameEncoding =
-    present !== undefined && JSON.stringify(header.metadata[0]) === JSON.stringify(present.encoding);
-  const parts = sameEncoding
-    ? present.parts
-    : await makeParts({ repo, ends, work, pool, events, maxPartSize, maxPatchSize });
-  const superblock = encodeSuperblock({ ...header, parts });
-  const path = join(repo, superblockPath(ends));
-  if (!sameEncoding || Buffer.compare(present.bytes, superblock) !== 0)
-    await writeFileAtomic(path, superblock);
-  await removeSurplus(join(repo, deltaPath(ends)), parts.length);
+    parts,
+    fallbacks,
+  });
+  const file =
+    sign === undefined
+      ? superblock
+      : encodeSignedSuperblock(superblock, withEd25519Signatures([], await sign(superblock)));
+  if (present === undefined || Buffer.compare(present.file, file) !== 0) {
+    await writeFileAtomic(place.superblock, file);
+  }
+  await tidyPlace(place, target, parts.length);
 
   const partInfo = parts.map(({ size, checksum, uncompressedSize }) => ({
     size,
     sha256: checksum,
     uncompressed: uncompressedSize,
   }));
+  const beside = [...(inline ? [] : parts), ...fallbacks];
   return {
     ...ends,
-    path: deltaPath(ends),
+    path: output ?? deltaPath(ends),
     superblock: {
-      size: superblock.length,
-      sha256: createHash('sha256').update(superblock).digest('hex') as Checksum,
+      size: file.length,
+      sha256: createHash('sha256').update(file).digest('hex') as Checksum,
     },
     parts: partInfo,
-    fallbacks: [],
-    bytes: superblock.length + partInfo.reduce((sum, { size }) => sum + size, 0),
+    inline,
+    byteOrder,
+    signed: sign !== undefined,
+    fallbacks: fallbacks.map(({ checksum, size, uncompressedSize: uncompressed }) => ({
+      checksum,
+      size,
+      uncompressed,
+    })),
+    forms,
+    bytes: beside.reduce((sum, { size }) => sum + size, file.length),
     looseBytes: work.looseBytes,
-    reused: sameEncoding,
+    reused: present !== undefined,
   };
 }
 
-interface MakeParts {
-  readonly repo: string;
-  readonly ends: DeltaEnds;
-  readonly work: DeltaWork;
-  readonly pool: WorkerPool;
-  readonly events: EventSink;
-  readonly maxPartSize: number;
-  readonly maxPatchSize: number;
+/** The byte order is not part of it: only the superblock depends on that. */
+function encodingEntry(options: GenerateDelta): Vardict[number] {
+  const { maxPartSize = DEFAULT_PART_SIZE, maxPatchSize = DEFAULT_PATCH_SIZE, minFallbackSize = 0 } = options;
+  const value = [
+    String(ENCODING_VERSION),
+    `part=${maxPartSize}`,
+    `patch=${maxPatchSize}`,
+    ...(minFallbackSize > 0 ? [`fallback=${minFallbackSize}`] : []),
+    ...(options.inlineParts === true ? ['inline'] : []),
+  ].join(' ');
+  return [ENCODING_KEY, { signature: 's', value }];
 }
 
-async function makeParts(options: MakeParts): Promise<DeltaPartEntry[]> {
-  const { repo, ends, work, pool, events, maxPartSize, maxPatchSize } = options;
-  const store = openStore(repo);
-  const directory = join(repo, deltaPath(ends));
-  await mkdir(directory, { recursive: true });
-  // An older delta under this name must not be taken for whole while its parts are replaced.
-  await rm(join(repo, superblockPath(ends)), { force: true });
-  await removeStaleTemporaries(directory);
-  await syncDirectory(directory);
-
-  const writer = createPartWriter({ repo, ends, concurrency: pool.size, maxPartSize });
-  const total = work.files.reduce((sum, { facts }) => sum + facts.size, 0);
-  let done = 0;
-  try {
-    for (const { type, checksum } of work.metadata) {
-      await writer.addMetadata(type, checksum, await readMetadata(store, checksum, type));
+/** Readers differ on a key that is there twice, and some have a meaning. */
+function checkMetadata(metadata: Vardict): void {
+  const taken = new Set<string>(['ostree.endianness', ENCODING_KEY, FORMS_KEY]);
+  for (const [key] of metadata) {
+    if (taken.has(key) || key.startsWith('deltas/')) {
+      throw new TreewrightError('usage/bad-metadata', `the metadata key ${JSON.stringify(key)} is in use`);
     }
-    for await (const object of encodeFiles(store, work.files, { pool, maxPatchSize })) {
-      await writer.addObject(object);
-      done += object.content.size;
-      events({ type: 'progress', stage: 'delta', what: 'content', done, total, unit: 'bytes' });
-    }
-    return await writer.finish();
-  } catch (error) {
-    await writer.abandon();
-    throw error;
+    taken.add(key);
   }
 }
 
-/** Removes parts that an older delta under the same name had beyond these. */
-async function removeSurplus(directory: string, parts: number): Promise<void> {
-  for (const name of await readdir(directory)) {
-    if (/^\d+$/.test(name) && Number(name) >= parts) await rm(join(directory, name));
+interface MadeParts {
+  readonly parts: readonly DeltaPartEntry[];
+  readonly inside: Vardict;
+  readonly fallbacks: readonly DeltaFallback[];
+  readonly forms: DeltaForms;
+}
+
+async function makeParts(options: GenerateDelta, place: DeltaPlace, work: DeltaWork): Promise<MadeParts> {
+  const { repo, from, to, pool, events = noEvents, minFallbackSize = 0 } = options;
+  const { maxPartSize = DEFAULT_PART_SIZE, maxPatchSize = DEFAULT_PATCH_SIZE } = options;
+  const ends: DeltaEnds = from === undefined ? { to } : { from, to };
+  const store = openStore(repo);
+  await preparePlace(place);
+  const storedSizes = new Map(work.files.map(({ checksum, facts }) => [checksum, facts.header.storedSize]));
+  const symlinks = new Set(work.files.filter(({ facts }) => facts.isSymlink).map(({ checksum }) => checksum));
+  const fallbacks: DeltaFallback[] = [];
+  const counter = createFormCounter();
+  const total = work.files.reduce((sum, { facts }) => sum + facts.size, 0);
+  let done = 0;
+  const writer = createPartWriter({ repo: place.workshop, ends, concurrency: pool.size, maxPartSize });
+  try {
+    for (const { type, checksum } of work.metadata) {
+      const bytes = await readMetadata(store, checksum, type);
+      counter.add('metadata', bytes.length, bytes.length);
+      await writer.addMetadata(type, checksum, bytes);
+    }
+    for await (const object of encodeFiles(store, work.files, { pool, maxPatchSize })) {
+      const { checksum, size, form } = object.content;
+      const isSymlink = symlinks.has(checksum);
+      if (!isSymlink && form === 'raw' && minFallbackSize > 0 && size > minFallbackSize) {
+        const stored = storedSizes.get(checksum) ?? 0;
+        fallbacks.push({ type: 'file', checksum, size: stored, uncompressedSize: size });
+        counter.add('fallback', size, 0);
+      } else {
+        // The checksum of a source lies in the payload as well.
+        const payload = object.literalSize + (form === 'raw' ? 0 : 32);
+        counter.add(isSymlink ? 'symlink' : form, size, payload);
+        await writer.addObject(object);
+      }
+      done += size;
+      events({ type: 'progress', stage: 'delta', what: 'content', done, total, unit: 'bytes' });
+    }
+    const parts = await writer.finish();
+    const bytes = parts.reduce((sum, { size }) => sum + size, 0);
+    if (options.inlineParts === true && bytes > MAX_METADATA_SIZE) {
+      throw new TreewrightError(
+        'input/inline-too-large',
+        `the parts have ${bytes} bytes, and no client reads a superblock of more than ${MAX_METADATA_SIZE}: ` +
+          'keep them in files of their own',
+        { data: { bytes, limit: MAX_METADATA_SIZE } },
+      );
+    }
+    const inside = await placeParts(place, ends, parts.length);
+    return { parts, inside, fallbacks, forms: counter.forms() };
+  } catch (error) {
+    await writer.abandon();
+    await clearWorkshop(place, repo);
+    throw error;
   }
 }

@@ -5,41 +5,58 @@ import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isTreewrightError, systemErrorCode } from '../core/errors.ts';
 import type { Vardict } from '../formats/gvariant.ts';
+import { lookup } from '../formats/gvariant.ts';
 import type { DeltaEnds } from '../formats/ostree-delta-index.ts';
-import { deltaPartPath, superblockPath } from '../formats/ostree-delta-index.ts';
-import type { DeltaPartEntry } from '../formats/ostree-delta.ts';
+import type { DeltaFallback, DeltaPartEntry } from '../formats/ostree-delta.ts';
 import { decodeSuperblock, decodeSuperblockFile } from '../formats/ostree-delta.ts';
+import type { DeltaForms } from './info.ts';
+import { decodeForms } from './info.ts';
+import type { DeltaPlace } from './place.ts';
+import { inlinePartBytes, inlinePartKey } from './read.ts';
 
 export interface FinishedDelta {
-  /** The superblock, without signatures around it. */
-  readonly bytes: Uint8Array;
-  /** The metadata entry that names how it was made. */
-  readonly encoding: Vardict[number];
+  /** The superblock's file, with the signatures around it if there are any. */
+  readonly file: Uint8Array;
   readonly parts: readonly DeltaPartEntry[];
+  /** The entries that hold parts inside the superblock; none when parts are files. */
+  readonly inside: Vardict;
+  readonly fallbacks: readonly DeltaFallback[];
+  readonly forms: DeltaForms;
 }
 
 /**
- * The delta as it lies in the repository, when its superblock can be read, names how it was made under
- * `encodingKey`, leaves nothing to other fetches, and every part is there with the right size and checksum.
+ * The delta as it lies there, when its superblock can be read, names `encoding` as the way it was made, and every
+ * part is where it shall be with the right size and checksum.
  */
 export async function readFinishedDelta(
-  repo: string,
+  { superblock: path, directory }: DeltaPlace,
   ends: DeltaEnds,
-  encodingKey: string,
+  [key, { signature, value }]: Vardict[number],
 ): Promise<FinishedDelta | undefined> {
   try {
-    const { superblock: bytes } = decodeSuperblockFile(await readFile(join(repo, superblockPath(ends))));
-    const { from, to, metadata, parts, fallbacks } = decodeSuperblock(bytes);
-    const encoding = metadata.find(([key]) => key === encodingKey);
-    if (encoding === undefined || from !== ends.from || to !== ends.to || fallbacks.length > 0)
-      return undefined;
+    const file = await readFile(path);
+    const superblock = decodeSuperblock(decodeSuperblockFile(file).superblock);
+    const { from, to, metadata, parts, fallbacks } = superblock;
+    const forms = decodeForms(metadata);
+    if (forms === undefined || lookup(metadata, key, signature) !== value) return undefined;
+    if (from !== ends.from || to !== ends.to) return undefined;
+    const inside: Vardict[number][] = [];
     for (const [i, part] of parts.entries()) {
-      if (!(await isPart(join(repo, deltaPartPath(ends, i)), part))) return undefined;
+      if (directory !== undefined) {
+        if (!(await isPart(join(directory, String(i)), part))) return undefined;
+        continue;
+      }
+      const bytes = inlinePartBytes(superblock, i);
+      const entry = metadata.find(([name]) => name === inlinePartKey(ends, i));
+      if (bytes?.length !== part.size || entry === undefined) return undefined;
+      if (createHash('sha256').update(bytes).digest('hex') !== part.checksum) return undefined;
+      inside.push(entry);
     }
-    return { bytes, encoding, parts };
+    return { file, parts, inside, fallbacks, forms };
   } catch (error) {
     // Whatever cannot be read is made anew.
-    if (isTreewrightError(error) || systemErrorCode(error) === 'ENOENT') return undefined;
+    const code = systemErrorCode(error);
+    if (isTreewrightError(error) || code === 'ENOENT' || code === 'ENOTDIR') return undefined;
     throw error;
   }
 }

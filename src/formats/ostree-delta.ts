@@ -64,7 +64,11 @@ export interface DeltaFallback extends DeltaObject {
   readonly uncompressedSize: number;
 }
 
+/** The order of the bytes of sizes and versions: that of the machine a delta is made on, as a rule. */
+export type ByteOrder = 'little' | 'big';
+
 export interface Superblock extends DeltaEnds {
+  readonly byteOrder: ByteOrder;
   /** `ostree.endianness` is not part of this list: it is added by the encoder and taken off by the decoder. */
   readonly metadata: Vardict;
   /** Seconds since 1970. */
@@ -108,7 +112,7 @@ type PartRow = readonly [number, Uint8Array, number, number, Uint8Array];
 type FallbackRow = readonly [number, Uint8Array, number, number];
 
 /** Sizes and versions stand in the generator's byte order, which the metadata names. */
-function tables(order: 'little' | 'big'): { parts: Codec<PartRow[]>; fallbacks: Codec<FallbackRow[]> } {
+function tables(order: ByteOrder): { parts: Codec<PartRow[]>; fallbacks: Codec<FallbackRow[]> } {
   const u32 = order === 'little' ? u32le : u32be;
   const u64 = order === 'little' ? u64le : u64be;
   return {
@@ -118,6 +122,9 @@ function tables(order: 'little' | 'big'): { parts: Codec<PartRow[]>; fallbacks: 
 }
 
 const ENDIANNESS = 'ostree.endianness';
+
+/** `l` and `B`, as in D-Bus messages. */
+const ORDER_CODE: Readonly<Record<ByteOrder, number>> = { little: 0x6c, big: 0x42 };
 
 /** One object in a part's list: type byte and checksum. */
 const OBJECT_ENTRY_LENGTH = 33;
@@ -147,12 +154,12 @@ function decodeObjects(bytes: Uint8Array): DeltaObject[] {
   return objects;
 }
 
-/** Superblock, `(a{sv}tayay(commit)aya(uayttay)a(yaytt))`, with little-endian sizes. */
+/** Superblock, `(a{sv}tayay(commit)aya(uayttay)a(yaytt))`. */
 export function encodeSuperblock(superblock: Superblock): Uint8Array {
-  const { parts, fallbacks } = tables('little');
-  const { from } = superblock;
+  const { from, byteOrder } = superblock;
+  const { parts, fallbacks } = tables(byteOrder);
   return superblockCodec.encode([
-    [...superblock.metadata, [ENDIANNESS, { signature: 'y', value: 0x6c }]],
+    [...superblock.metadata, [ENDIANNESS, { signature: 'y', value: ORDER_CODE[byteOrder] }]],
     superblock.timestamp,
     from === undefined ? new Uint8Array(0) : checksumToBytes(from),
     checksumToBytes(superblock.to),
@@ -195,10 +202,12 @@ export function decodeSuperblock(bytes: Uint8Array): Superblock {
     superblockCodec.decode(bytes);
   if (dependencies.length !== 0) fail('a delta that depends on other deltas is not supported');
   const endianness = metadata.find(([key]) => key === ENDIANNESS)?.[1];
-  const order = endianness === undefined ? 0x6c : lookup(metadata, ENDIANNESS, 'y');
-  if (order !== 0x6c && order !== 0x42) fail('a superblock names no known byte order');
-  const { parts, fallbacks } = tables(order === 0x6c ? 'little' : 'big');
+  const code = endianness === undefined ? ORDER_CODE.little : lookup(metadata, ENDIANNESS, 'y');
+  if (code !== ORDER_CODE.little && code !== ORDER_CODE.big) fail('a superblock names no known byte order');
+  const byteOrder: ByteOrder = code === ORDER_CODE.big ? 'big' : 'little';
+  const { parts, fallbacks } = tables(byteOrder);
   return {
+    byteOrder,
     metadata: metadata.filter(([key]) => key !== ENDIANNESS),
     timestamp,
     ...(from.length === 0 ? {} : { from: checksumFromBytes(from, 'delta source') }),

@@ -101,6 +101,7 @@ const commit = encodeCommit({
 });
 
 const superblock: fc.Arbitrary<Superblock> = fc.record({
+  byteOrder: fc.constantFrom('little', 'big'),
   metadata: fc.constant([['key', { signature: 's', value: 'value' }] as const]),
   timestamp: size,
   to: checksum,
@@ -139,7 +140,8 @@ describe('the superblock', () => {
   });
 
   test('is read in the byte order it names', () => {
-    const value = {
+    const value: Superblock = {
+      byteOrder: 'little',
       metadata: [],
       timestamp: 5,
       to: B,
@@ -158,13 +160,15 @@ describe('the superblock', () => {
     const table = Buffer.from(bytes).indexOf(Buffer.from([0x02, 0x01, 0, 0, 0, 0, 0, 0, 0x04, 0x03]));
     bytes.subarray(table, table + 8).reverse();
     bytes.subarray(table + 8, table + 16).reverse();
-    expect(decodeSuperblock(bytes)).toEqual(value);
+    expect(decodeSuperblock(bytes)).toEqual({ ...value, byteOrder: 'big' });
+    expect(encodeSuperblock({ ...value, byteOrder: 'big' })).toEqual(bytes);
     bytes[order] = 0x43;
     expect(() => decodeSuperblock(bytes)).toThrow(/no known byte order/);
   });
 
   test('cannot be cut anywhere without being refused', () => {
     const bytes = encodeSuperblock({
+      byteOrder: 'little',
       metadata: [],
       timestamp: 5,
       from: A,
