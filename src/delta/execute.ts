@@ -116,8 +116,10 @@ export async function* executePart({ entry, part, openSource }: ExecutePart): As
       if (written > size) fail(`the object ${object.checksum} gets more than ${size} bytes`);
     };
     for (;;) {
-      const { value: operation, done } = operations.next();
-      if (done === true) return fail(`its operations end after ${next} of ${entry.objects.length} objects`);
+      const step = operations.next();
+      if (step.done === true)
+        return fail(`its operations end after ${next} of ${entry.objects.length} objects`);
+      const operation = step.value;
       switch (operation.op) {
         case 'splice-metadata':
         case 'splice-content':

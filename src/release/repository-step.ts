@@ -10,11 +10,11 @@ import { openStore } from '../platform/store.ts';
 import { writeCommit } from '../repo/commit.ts';
 import { commitMetaPath } from '../repo/paths.ts';
 import { readMetadata, readRef } from '../repo/read.ts';
-import { buildSummary, writeRef } from '../repo/refs.ts';
+import { writeRef } from '../repo/refs.ts';
 import type { Transaction } from '../repo/transaction.ts';
 import type { Signer } from '../trust/ed25519.ts';
-import { signCommit, signSummary } from '../trust/ostree-sign.ts';
-import { deltaDigests } from '../delta/list.ts';
+import { signCommit } from '../trust/ostree-sign.ts';
+import { replaceSummary } from './summary.ts';
 
 /**
  * The commit a killed run left on the branch when it is the one this run would make at another time: same parent,
@@ -50,10 +50,7 @@ export async function signStoredCommit(
   await writeFileAtomic(path, await signCommit(bytes, signers, await readFileIfThere(path)));
 }
 
-/**
- * Replaces the signed summary, then moves the branch. Two files cannot be replaced at once, so summary.sig first
- * carries signatures of both the old and the new summary: every client finds a valid pair at any instant.
- */
+/** Replaces the signed summary, then moves the branch. */
 export async function publishBranch(
   repo: string,
   branch: string,
@@ -61,16 +58,7 @@ export async function publishBranch(
   signers: readonly Signer[],
   lastModified: number,
 ): Promise<void> {
-  const summary = await buildSummary({
-    repo,
-    deltas: await deltaDigests(repo),
-    lastModified,
-    pending: new Map([[branch, commit]]),
-  });
-  const signature = join(repo, 'summary.sig');
-  await writeFileAtomic(signature, await signSummary(summary, signers, await readFileIfThere(signature)));
-  await writeFileAtomic(join(repo, 'summary'), summary);
-  await writeFileAtomic(signature, await signSummary(summary, signers));
+  await replaceSummary({ repo, lastModified, pending: new Map([[branch, commit]]), signers });
   await writeRef(repo, branch, commit);
 }
 

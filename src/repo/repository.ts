@@ -1,5 +1,5 @@
 /** Making and opening an archive repository. */
-import { mkdir, open, readFile, readdir } from 'node:fs/promises';
+import { mkdir, readFile, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { TreewrightError, systemErrorCode } from '../core/errors.ts';
 import { makeDirectories, writeFileAtomic } from '../platform/files.ts';
@@ -29,15 +29,18 @@ export async function ensureRepository(path: string): Promise<void> {
     await writeFileAtomic(config, CONFIG);
     return;
   }
-  const mode = /^\s*mode\s*=\s*(\S+)\s*$/m.exec(text)?.[1] ?? 'bare';
-  if (mode !== 'archive-z2' && mode !== 'archive') {
-    throw new TreewrightError(
-      'input/bad-repository',
-      `${path} is an OSTree repository in mode "${mode}"; treewright writes mode "archive" only: name another directory`,
-      { data: { path, mode } },
-    );
-  }
+  requireArchiveMode(path, text);
   for (const directory of DIRECTORIES) await mkdir(join(path, directory), { recursive: true });
+}
+
+function requireArchiveMode(path: string, config: string): void {
+  const mode = /^\s*mode\s*=\s*(\S+)\s*$/m.exec(config)?.[1] ?? 'bare';
+  if (mode === 'archive-z2' || mode === 'archive') return;
+  throw new TreewrightError(
+    'input/bad-repository',
+    `${path} is an OSTree repository in mode "${mode}"; treewright knows mode "archive" only: name another directory`,
+    { data: { path, mode } },
+  );
 }
 
 /**
@@ -67,18 +70,17 @@ export async function wantsSync(path: string): Promise<boolean> {
   return !/^\s*fsync\s*=\s*(false|0)\s*$/m.test(text);
 }
 
-/** Refuses a path that is not an OSTree repository. */
+/** Refuses a path that is not an OSTree repository, or one in another mode. */
 export async function checkRepository(path: string): Promise<void> {
+  let config: string;
   try {
-    await (await open(join(path, 'config'))).close();
+    config = await readFile(join(path, 'config'), 'utf8');
   } catch (error) {
     throw new TreewrightError(
       'input/no-repository',
       `${path} is not an OSTree repository: it has no file "config"`,
-      {
-        cause: error,
-        data: { path },
-      },
+      { cause: error, data: { path } },
     );
   }
+  requireArchiveMode(path, config);
 }

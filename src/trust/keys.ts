@@ -10,8 +10,8 @@ import { constants } from 'node:fs';
 import { access, link, mkdir, open, readdir, stat, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { compareBytes } from '../core/bytes.ts';
-import { TreewrightError, systemErrorCode } from '../core/errors.ts';
-import { ED25519_PUBLIC_SIZE, decodeBase64, encodeOstreePublicKeys } from '../formats/ostree-signatures.ts';
+import { TreewrightError, isTreewrightError, systemErrorCode } from '../core/errors.ts';
+import { ED25519_PUBLIC_SIZE, decodeBase64, decodeOstreePublicKeys, encodeOstreePublicKeys } from '../formats/ostree-signatures.ts';
 import { syncDirectory, writeFileAtomic } from '../platform/files.ts';
 import type { PublicKey, Signer } from './ed25519.ts';
 import { ED25519_SEED_SIZE, privateKeyOfSeed, rawPublicKey, signerOf } from './ed25519.ts';
@@ -163,19 +163,45 @@ export async function loadSigners<R extends KeyRole>(
   return Object.fromEntries(loaded) as Record<R, readonly Signer[]>;
 }
 
+/** The signers of one key file, PEM or libostree's. Throws as `loadSigners` does. */
+export async function loadSignerFile(
+  file: string,
+  options: PassphraseOption = {},
+): Promise<readonly Signer[]> {
+  return parsePrivateKeys(await readSecret(file), file, passphraseOf(options)).map(signerOf);
+}
+
+/** The public keys of one file: PEM, or libostree's `trusted.ed25519`. Throws `trust/bad-key` and the like. */
+export async function loadPublicKeyFile(file: string): Promise<readonly PublicKey[]> {
+  const { text } = await readKeyFile(file);
+  if (text.includes('-----BEGIN')) return [parsePublicKey(text, file)];
+  try {
+    const keys = decodeOstreePublicKeys(text);
+    if (keys.length > 0) return keys;
+  } catch (error) {
+    if (!isTreewrightError(error)) throw error;
+    throw badKey(file, error.message, error);
+  }
+  throw badKey(file, 'it is empty');
+}
+
+function parsePublicKey(text: string, file: string): PublicKey {
+  let key: KeyObject;
+  try {
+    key = createPublicKey(text);
+  } catch (error) {
+    throw badKey(file, 'it is not a public key in PEM form', error);
+  }
+  requireEd25519(key, file);
+  return rawPublicKey(key);
+}
+
 /** The public keys of a role, from `<role>.pub` and `<role>.<name>.pub`: enough to name it in a root. */
 export async function loadPublicKeys(dir: string, role: KeyRole): Promise<readonly PublicKey[]> {
   const keys: PublicKey[] = [];
   for (const file of await keyFiles(dir, role, 'pub')) {
     const { text } = await readKeyFile(file);
-    let key: KeyObject;
-    try {
-      key = createPublicKey(text);
-    } catch (error) {
-      throw badKey(file, 'it is not a public key in PEM form', error);
-    }
-    requireEd25519(key, file);
-    keys.push(rawPublicKey(key));
+    keys.push(parsePublicKey(text, file));
   }
   return keys;
 }

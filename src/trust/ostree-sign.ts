@@ -1,5 +1,5 @@
 /**
- * OSTree's ed25519 signatures over commits and the summary.
+ * OSTree's ed25519 signatures over commits, the summary, and the superblocks of static deltas.
  *
  * The signature covers the bytes of the commit object, or of the summary file, as they are stored; it is kept
  * beside them, so that signing never changes a checksum. Source: libostree ostree-sign.c.
@@ -41,6 +41,11 @@ export async function signSummary(
   return signCommit(summary, signers, existing);
 }
 
+/** A signature of `data` by each signer, as the signed form of a static delta's superblock holds them. */
+export async function signBytes(data: Uint8Array, signers: readonly Signer[]): Promise<readonly Uint8Array[]> {
+  return ed25519Signatures(await withSignatures(data, signers, []));
+}
+
 async function withSignatures(
   data: Uint8Array,
   signers: readonly Signer[],
@@ -75,6 +80,17 @@ export function verifySummarySignature(
   keys: readonly PublicKey[],
 ): PublicKey {
   return verifyDetached(summary, summarySig, keys, 'the summary');
+}
+
+/** The same for the superblock of a static delta and the signatures around it; `name` is that of the delta. */
+export function verifyDeltaSignature(
+  superblock: Uint8Array,
+  signatures: DetachedMetadata | undefined,
+  keys: readonly PublicKey[],
+  name: string,
+): PublicKey {
+  const detached = signatures === undefined ? undefined : encodeDetachedMetadata(signatures);
+  return verifyDetached(superblock, detached, keys, `the superblock of static delta ${name}`);
 }
 
 function verifyDetached(
