@@ -55,6 +55,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import('./commands/commit.ts'),
   },
   {
+    name: 'delta',
+    summary: 'make, explain, apply and verify static deltas',
+    load: () => import('./commands/delta.ts'),
+  },
+  {
     name: 'schema',
     summary: 'print the JSON Schema of treewright.yaml, for editors',
     load: () => import('./commands/schema.ts'),
@@ -121,12 +126,17 @@ async function parse(program: Command, argv: readonly string[]): Promise<void> {
   } catch (error) {
     if (!(error instanceof CommanderError) || error.code !== 'commander.missingMandatoryOptionValue')
       throw error;
-    for (const command of program.commands) {
+    const repeat = (command: Command): void => {
       for (const option of command.options) option.makeOptionMandatory(false);
-      command.action(() => {
-        throw error;
-      });
-    }
+      // What only holds other commands has no action of its own.
+      if (command.commands.length === 0) {
+        command.action(() => {
+          throw error;
+        });
+      }
+      command.commands.forEach(repeat);
+    };
+    program.commands.forEach(repeat);
     await program.parseAsync(argv, { from: 'user' });
   }
 }

@@ -11,7 +11,12 @@ import { access, link, mkdir, open, readdir, stat, unlink } from 'node:fs/promis
 import { join } from 'node:path';
 import { compareBytes } from '../core/bytes.ts';
 import { TreewrightError, isTreewrightError, systemErrorCode } from '../core/errors.ts';
-import { ED25519_PUBLIC_SIZE, decodeBase64, decodeOstreePublicKeys, encodeOstreePublicKeys } from '../formats/ostree-signatures.ts';
+import {
+  ED25519_PUBLIC_SIZE,
+  decodeBase64,
+  decodeOstreePublicKeys,
+  encodeOstreePublicKeys,
+} from '../formats/ostree-signatures.ts';
 import { syncDirectory, writeFileAtomic } from '../platform/files.ts';
 import type { PublicKey, Signer } from './ed25519.ts';
 import { ED25519_SEED_SIZE, privateKeyOfSeed, rawPublicKey, signerOf } from './ed25519.ts';

@@ -42,7 +42,10 @@ export async function signSummary(
 }
 
 /** A signature of `data` by each signer, as the signed form of a static delta's superblock holds them. */
-export async function signBytes(data: Uint8Array, signers: readonly Signer[]): Promise<readonly Uint8Array[]> {
+export async function signBytes(
+  data: Uint8Array,
+  signers: readonly Signer[],
+): Promise<readonly Uint8Array[]> {
   return ed25519Signatures(await withSignatures(data, signers, []));
 }
 
