@@ -147,7 +147,12 @@ export interface ShownParts {
 export function deltaShownText(report: ShowDeltaReport, { all, part }: ShownParts, paint: Paint): string {
   const { superblock, metadata, signatures, commit, fallbacks, forms, bytes, memory, byteOrder } = report;
   const signed = Object.entries(signatures.superblock).map(([kind, count]) => `${kind}: ${count}`);
-  const keys = metadata.map(({ key, type, value }) => [key, type, value ?? '']);
+  // Keys that begin with the delta's own path are as long as that.
+  const keys = metadata.map(({ key, type, value }) => [
+    key.replace(/^deltas\/.*(?=\/\w+$)/, 'deltas/...'),
+    type,
+    value ?? '',
+  ]);
   const left = fallbacks.map(({ checksum, size, paths }) => [
     shortChecksum(checksum),
     formatBytes(size),

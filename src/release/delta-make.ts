@@ -94,7 +94,11 @@ export async function makeDelta(options: MakeDeltaOptions): Promise<MakeDeltaRep
       await pool.close();
     }
   };
-  if (output !== undefined) return reportOf(repo, await generate(), false);
+  if (output !== undefined) {
+    const info = await generate();
+    warnOfFallbacks(info, events);
+    return reportOf(repo, info, false);
+  }
   return withRepository(repo, events, async () => {
     checkNotReleased(repo, ends);
     const info = await generate();
@@ -126,6 +130,20 @@ function checkNotReleased(repo: string, ends: DeltaEnds): void {
       'checksum; write another one elsewhere with --output',
     { data: { repo, delta: deltaName(ends) } },
   );
+}
+
+function warnOfFallbacks({ fallbacks }: DeltaInfo, events: EventSink): void {
+  if (fallbacks.length === 0) return;
+  events({
+    type: 'diagnostic',
+    diagnostic: {
+      severity: 'warning',
+      code: 'input/offline-fallbacks',
+      message:
+        `the delta leaves ${fallbacks.length} objects to a fetch, and \`ostree static-delta apply-offline\` refuses ` +
+        'such a delta: leave --min-fallback-size away',
+    },
+  });
 }
 
 function warnOfLargeSuperblock({ superblock: { size } }: DeltaInfo, events: EventSink): void {

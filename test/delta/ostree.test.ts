@@ -1,17 +1,22 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Checksum } from '../../src/core/checksum.ts';
 import { checksumToBytes } from '../../src/core/checksum.ts';
+import { noEvents } from '../../src/core/events.ts';
+import { applyDelta } from '../../src/delta/apply.ts';
 import type { DeltaInfo } from '../../src/delta/generate.ts';
 import { generateDelta } from '../../src/delta/generate.ts';
 import { deltaDigests, listDeltas, writeDeltaIndexes } from '../../src/delta/list.ts';
+import { deltaInRepository, openDelta } from '../../src/delta/read.ts';
 import { verifyDelta } from '../../src/delta/verify.ts';
+import type { DeltaEnds } from '../../src/formats/ostree-delta-index.ts';
 import { decodeDeltaIndex, deltaIndexPath, superblockPath } from '../../src/formats/ostree-delta-index.ts';
 import { openStore } from '../../src/platform/store.ts';
 import type { WorkerPool } from '../../src/platform/workers.ts';
 import { createWorkerPool } from '../../src/platform/workers.ts';
+import { objectPath } from '../../src/repo/paths.ts';
 import { describeReference, runTool } from '../reference/tools.ts';
 import { writeTar } from '../support/random-tree.ts';
 import {
@@ -142,10 +147,26 @@ describeReference('real ostree', ['bookworm:ostree', 'trixie:ostree'], () => {
       ['without bsdiff, in small parts', ['--disable-bsdiff', '--max-chunk-size=1', '--min-fallback-size=0']],
       ['in the other byte order', ['--swap-endianness']],
     ];
-    test(`our code verifies what ${suite} generates: ${ways.map(([name]) => name).join(', ')}`, async () => {
+    test(`our code verifies and applies what ${suite} generates: ${ways.map(([name]) => name).join(', ')}`, async () => {
       const theirs = await makeRepository(join(scratch, `theirs-${suite}`));
       await runTool('ostree', ['pull-local', `--repo=${theirs}`, repo, from, to], { suite: 'trixie' });
-      for (const [, options] of ways) {
+      const older = await makeRepository(join(scratch, `older-${suite}`));
+      await runTool('ostree', ['pull-local', `--repo=${older}`, repo, from], { suite: 'trixie' });
+      /** Applies the delta to a copy of what has the older commit, which ostree then finds whole. */
+      const applied = async (name: string, ends: DeltaEnds): Promise<void> => {
+        const mirror = join(scratch, `mirror-${name}-${suite}`);
+        await cp(older, mirror, { recursive: true });
+        const delta = await openDelta(deltaInRepository(openStore(theirs), ends), ends);
+        for (const { checksum } of delta.superblock.fallbacks) {
+          await cp(join(theirs, objectPath(checksum, 'file')), join(mirror, objectPath(checksum, 'file')));
+        }
+        expect(await applyDelta({ repo: mirror, delta, pool, events: noEvents })).toMatchObject({
+          present: false,
+        });
+        await runTool('ostree', ['fsck', '--quiet', `--repo=${mirror}`], { suite });
+        await runTool('ostree', ['ls', '-R', `--repo=${mirror}`, to], { suite });
+      };
+      for (const [name, options] of ways) {
         const args = [
           'static-delta',
           'generate',
@@ -156,12 +177,14 @@ describeReference('real ostree', ['bookworm:ostree', 'trixie:ostree'], () => {
         ];
         await runTool('ostree', args, { suite });
         await verifyDelta(openStore(theirs), { from, to });
+        await applied(name.replaceAll(/\W+/g, '-'), { from, to });
         await rm(join(theirs, 'deltas'), { recursive: true });
       }
       await runTool('ostree', ['static-delta', 'generate', `--repo=${theirs}`, '--empty', `--to=${to}`], {
         suite,
       });
       await verifyDelta(openStore(theirs), { to });
+      await applied('from-nothing', { to });
     });
   }
 });

@@ -52,7 +52,10 @@ const WAYS: readonly (readonly [string, Partial<GenerateDelta>])[] = [
   ['in big-endian order', { byteOrder: 'big' }],
   ['in small parts', { maxPartSize: 50_000 }],
   ['without patches', { maxPatchSize: 0 }],
-  ['inside the superblock, big-endian, in small parts', { inlineParts: true, byteOrder: 'big', maxPartSize: 50_000 }],
+  [
+    'inside the superblock, big-endian, in small parts',
+    { inlineParts: true, byteOrder: 'big', maxPartSize: 50_000 },
+  ],
   ['with metadata', { metadata: [['vendor.note', { signature: 's', value: 'hello' }]] }],
 ];
 
@@ -142,45 +145,55 @@ describeReference('real ostree', ['bookworm:ostree', 'trixie:ostree', 'ed25519:o
     }
   });
 
-  test('checks the signature of a superblock offline, and cannot read it in a pull', { timeout: 120_000 }, async () => {
-    const output = join(scratch, 'signed.delta');
-    await generateDelta({ repo, from, to, pool, inlineParts: true, sign: signed, output });
-    const keys = join(scratch, 'keys');
-    const publicKey = Buffer.from(rawPublicKey(privateKey)).toString('base64');
-    await writeFile(keys, `${publicKey}\n`);
-    const apply = async (keysFile: string) => {
-      const client = await clientWithOld('ed25519');
-      const result = await runTool(
-        'ostree',
-        [
-          ...['static-delta', 'apply-offline', `--repo=${client}`, '--sign-type=ed25519'],
-          ...[`--keys-file=${keysFile}`, output],
-        ],
-        { suite: 'ed25519', reject: false },
-      );
-      return { client, ...result };
-    };
-    const good = await apply(keys);
-    expect(good.exitCode).toBe(0);
-    await expectWhole('ed25519', good.client, to);
-    const other = generateKeyPairSync('ed25519').privateKey;
-    const otherKeys = join(scratch, 'other-keys');
-    await writeFile(otherKeys, `${Buffer.from(rawPublicKey(other)).toString('base64')}\n`);
-    expect((await apply(otherKeys)).exitCode).not.toBe(0);
+  test(
+    'checks the signature of a superblock offline, and cannot read it in a pull',
+    { timeout: 120_000 },
+    async () => {
+      const output = join(scratch, 'signed.delta');
+      await generateDelta({ repo, from, to, pool, inlineParts: true, sign: signed, output });
+      const keys = join(scratch, 'keys');
+      const publicKey = Buffer.from(rawPublicKey(privateKey)).toString('base64');
+      await writeFile(keys, `${publicKey}\n`);
+      const apply = async (keysFile: string) => {
+        const client = await clientWithOld('ed25519');
+        const result = await runTool(
+          'ostree',
+          [
+            ...['static-delta', 'apply-offline', `--repo=${client}`, '--sign-type=ed25519'],
+            ...[`--keys-file=${keysFile}`, output],
+          ],
+          { suite: 'ed25519', reject: false },
+        );
+        return { client, ...result };
+      };
+      const good = await apply(keys);
+      expect(good.exitCode).toBe(0);
+      await expectWhole('ed25519', good.client, to);
+      const other = generateKeyPairSync('ed25519').privateKey;
+      const otherKeys = join(scratch, 'other-keys');
+      await writeFile(otherKeys, `${Buffer.from(rawPublicKey(other)).toString('base64')}\n`);
+      expect((await apply(otherKeys)).exitCode).not.toBe(0);
 
-    // Without keys the signature is skipped.
-    for (const suite of SUITES) {
-      const client = await clientWithOld(suite);
-      await runTool('ostree', ['static-delta', 'apply-offline', `--repo=${client}`, output], { suite });
-      await expectWhole(suite, client, to);
-    }
+      // Without keys the signature is skipped.
+      for (const suite of SUITES) {
+        const client = await clientWithOld(suite);
+        await runTool('ostree', ['static-delta', 'apply-offline', `--repo=${client}`, output], { suite });
+        await expectWhole(suite, client, to);
+      }
 
-    const where = await serving({ sign: signed });
-    for (const suite of SUITES) {
-      const client = await clientWithOld(suite);
-      const { exitCode, stderr } = await pullOverHttp({ suite, client, repo: where, from, wanted: 'device' });
-      expect(exitCode).not.toBe(0);
-      expect(stderr).toContain('Invalid checksum of length 0');
-    }
-  });
+      const where = await serving({ sign: signed });
+      for (const suite of SUITES) {
+        const client = await clientWithOld(suite);
+        const { exitCode, stderr } = await pullOverHttp({
+          suite,
+          client,
+          repo: where,
+          from,
+          wanted: 'device',
+        });
+        expect(exitCode).not.toBe(0);
+        expect(stderr).toContain('Invalid checksum of length 0');
+      }
+    },
+  );
 });

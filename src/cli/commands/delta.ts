@@ -1,9 +1,10 @@
 import type { Command } from 'commander';
 import { Option } from 'commander';
 import { deltaAppliedText, deltaMadeText, deltaShownText, deltaVerifiedText } from '../delta-text.ts';
-import { megabytes, nonEmpty, wholeNumber } from '../options.ts';
+import { nonEmpty, wholeNumber } from '../options.ts';
 import type { CommandModule, CommonOptions, Runner } from '../run.ts';
 import { addCommonOptions } from '../run.ts';
+import { megabytes } from '../size-option.ts';
 
 interface GenerateOptions extends CommonOptions {
   readonly repo: string;
