@@ -1,0 +1,77 @@
+/** Worker task: what changed files would cost in a delta, judged by a rough match instead of the real one. */
+import { deflateRawSync } from 'node:zlib';
+import type { ByteStore } from '../platform/store.ts';
+import { openStore } from '../platform/store.ts';
+import { defineTask } from '../platform/workers.ts';
+import type { Checksum } from '../core/checksum.ts';
+import { matchAnchors } from './anchors.ts';
+import { loadContent } from './content.ts';
+import type { EncodeItem } from './encode-task.ts';
+import { encodePatch } from './patch.ts';
+import { sampleContent, sampleRate, sharedSamples } from './similarity.ts';
+
+export interface EstimateBatch {
+  /** Directory of the repository. */
+  readonly repo: string;
+  readonly items: readonly EncodeItem[];
+}
+
+/** The best of an item's sources. */
+export interface Resemblance {
+  readonly source: Checksum;
+  /** What a patch over that source deflates to, in bytes, beyond what as many zeros would. */
+  readonly deflatedPatch: number;
+}
+
+/** How far deflate brings zeros down at its fastest level. xz brings them to nothing, and patches are mostly zeros. */
+const ZEROS_RATIO = 227;
+
+interface Source {
+  readonly checksum: Checksum;
+  readonly content: Uint8Array;
+}
+
+/** The old file that shares most with the new one; one alone is not judged. */
+async function closest(
+  store: ByteStore,
+  fresh: Uint8Array,
+  { sources }: EncodeItem,
+): Promise<Source | undefined> {
+  const rate = sampleRate(fresh.length);
+  const samples = sources.length > 1 ? sampleContent(fresh, rate) : undefined;
+  let best: Source | undefined;
+  let bestShare = -1;
+  // One after the other, so that only the best is kept in memory.
+  for (const { checksum, size } of sources) {
+    const content = await loadContent(store, checksum, size);
+    const share = samples === undefined ? 1 : sharedSamples(sampleContent(content, rate), samples);
+    if (share > bestShare) {
+      best = { checksum, content };
+      bestShare = share;
+    }
+  }
+  return best;
+}
+
+async function resemblance(store: ByteStore, item: EncodeItem): Promise<Resemblance | undefined> {
+  const fresh = await loadContent(store, item.checksum, item.size);
+  const source = await closest(store, fresh, item);
+  if (source === undefined) return undefined;
+  const segments = matchAnchors(source.content, fresh);
+  if (segments === undefined) return undefined;
+  const patch = encodePatch(source.content, fresh, segments);
+  const deflated = deflateRawSync(patch, { level: 1 }).length;
+  return { source: source.checksum, deflatedPatch: Math.max(0, deflated - patch.length / ZEROS_RATIO) };
+}
+
+/** In the order of the items; undefined where no source shares anything with the new content. */
+export const resembleContent = defineTask(
+  'delta/resemble-content',
+  import.meta.url,
+  async ({ repo, items }: EstimateBatch): Promise<readonly (Resemblance | undefined)[]> => {
+    const store = openStore(repo);
+    const found: (Resemblance | undefined)[] = [];
+    for (const item of items) found.push(await resemblance(store, item));
+    return found;
+  },
+);

@@ -1,0 +1,239 @@
+/**
+ * What a delta would be worth, known before it is made: every changed file is read once and matched roughly, nothing
+ * is compressed hard and nothing is written. The factors were measured; docs/update-cost.md tells how well they do.
+ */
+import { stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Checksum } from '../core/checksum.ts';
+import { systemErrorCode } from '../core/errors.ts';
+import type { EventSink } from '../core/events.ts';
+import { noEvents } from '../core/events.ts';
+import type { DeltaEnds } from '../formats/ostree-delta-index.ts';
+import type { WorkerPool } from '../platform/workers.ts';
+import { commitMetaPath, objectPath } from '../repo/paths.ts';
+import type { Resemblance } from './estimate-task.ts';
+import { resembleContent } from './estimate-task.ts';
+import type { WorkFile } from './gather.ts';
+import { gatherWork } from './gather.ts';
+import { DEFAULT_PART_SIZE } from './generate.ts';
+import { spliceLarge } from './large-task.ts';
+import { COPY_STRIDE } from './patch.ts';
+
+/** One new file and what the delta is expected to need for it. */
+export interface FileEstimate {
+  readonly checksum: Checksum;
+  /** Every path it stands at in the target, without a leading slash. */
+  readonly paths: readonly string[];
+  /** Bytes of content. */
+  readonly size: number;
+  /** Bytes of its `.filez`, which is what a download without the delta costs. */
+  readonly storedBytes: number;
+  readonly expectedBytes: number;
+  /** The old object it would be made from; absent when it is sent as it is. */
+  readonly source?: Checksum;
+}
+
+/** A delta that was not made. All sizes in bytes. */
+export interface DeltaEstimate extends DeltaEnds {
+  /** Objects that `to` has and `from` lacks, without the commit. */
+  readonly objects: number;
+  /** What a device that has `from` downloads without the delta, as in `DeltaInfo`. */
+  readonly looseBytes: number;
+  /** Requests for that: one an object, and the commit. */
+  readonly looseRequests: number;
+  /** Superblock and parts. */
+  readonly expectedBytes: number;
+  /** Superblock and parts, one request each. */
+  readonly deltaRequests: number;
+  /** Largest expected first. */
+  readonly files: readonly FileEstimate[];
+}
+
+export interface EstimateDelta extends DeltaEnds {
+  /** Directory of an archive repository that holds both commits whole. */
+  readonly repo: string;
+  readonly pool: WorkerPool;
+  readonly events?: EventSink;
+}
+
+/** Old and new content together beyond this are cut into chunks, as the encoder does. */
+const MATCH_LIMIT = 128_000_000;
+
+/** A message to a worker carries about this much content, so that its cost is spread over many small files. */
+const BATCH_BYTES = 1 << 20;
+const BATCH_ITEMS = 128;
+
+/** A file whose stored form is no smaller than this share of it is compressed already, or nearly all of it is. */
+const COMPRESSED_SHARE = 0.9;
+
+/** One that deflate brings below this share is ordinary content, of which xz makes still less. */
+const EASY_SHARE = 0.6;
+
+/**
+ * What xz makes of content that is sent as it is, as a share of the `.filez`: files that lie beside their like
+ * compress together. Measured: 0.54 where most are kernel modules, 0.65 for programs and libraries.
+ */
+const RAW_FACTOR = 0.6;
+
+/**
+ * What a patch costs in the part, as a share of what the rough one deflates to: the real matcher finds more, and
+ * xz does better. Measured: 0.56 where patches are a sixth of the stored files, 0.64 where they are three quarters.
+ */
+const PATCH_FACTOR = 0.55;
+const PATCH_FACTOR_SLOPE = 0.1;
+
+/** Entry in the superblock and operations of one object; source checksum and operations of a changed file. */
+const OBJECT_COST = 40;
+const SOURCE_COST = 36;
+
+/** dirtree and dirmeta objects are mostly checksums, which xz leaves as they are. */
+const METADATA_FACTOR = 0.8;
+
+/** A superblock without its objects, the commit and its signatures; an entry for one part. */
+const SUPERBLOCK_COST = 300;
+const PART_COST = 130;
+
+/** Payload of a changed file in its part, as a multiple of what it compresses to: differences are mostly zeros. */
+const PAYLOAD_RATIO = 64;
+
+function isLarge({ facts, sources }: WorkFile): boolean {
+  return facts.size + Math.max(0, ...sources.map(({ size }) => size)) > MATCH_LIMIT;
+}
+
+function* batches(files: readonly WorkFile[]): Generator<readonly WorkFile[]> {
+  let open: WorkFile[] = [];
+  let bytes = 0;
+  for (const file of files) {
+    open.push(file);
+    bytes += file.facts.size;
+    if (bytes <= BATCH_BYTES && open.length < BATCH_ITEMS) continue;
+    yield open;
+    open = [];
+    bytes = 0;
+  }
+  if (open.length > 0) yield open;
+}
+
+/** Resemblance of a file that is not held in memory: what chunks of the old one do not give is sent. */
+async function resembleLarge(
+  repo: string,
+  { checksum, facts, sources }: WorkFile,
+  pool: WorkerPool,
+): Promise<Resemblance | undefined> {
+  const source = sources[0]?.checksum;
+  if (source === undefined) return undefined;
+  const copies = await pool.run(spliceLarge, { repo, checksum, source });
+  let literals = 0;
+  for (let i = 0; i < copies.length; i += COPY_STRIDE) if (copies[i + 1] !== 1) literals += copies[i] ?? 0;
+  return { source, deflatedPatch: (literals / facts.size) * facts.header.storedSize };
+}
+
+/** What a delta is expected to need for one file, in bytes, and from what it is made. */
+export function expectFile(
+  { facts }: Pick<WorkFile, 'facts'>,
+  found: Resemblance | undefined,
+): Pick<FileEstimate, 'expectedBytes' | 'source'> {
+  const stored = facts.header.storedSize;
+  const compressed = stored >= COMPRESSED_SHARE * facts.size;
+  const hardness = Math.min(
+    1,
+    Math.max(0, (stored / facts.size - EASY_SHARE) / (COMPRESSED_SHARE - EASY_SHARE)),
+  );
+  const raw = Math.min(facts.size, stored) * (RAW_FACTOR + (1 - RAW_FACTOR) * hardness);
+  if (found !== undefined) {
+    const share = Math.min(1, found.deflatedPatch / Math.max(1, stored));
+    const factor = compressed ? 1 : PATCH_FACTOR + PATCH_FACTOR_SLOPE * share;
+    const patch = SOURCE_COST + factor * found.deflatedPatch;
+    if (patch < raw) return { expectedBytes: OBJECT_COST + Math.round(patch), source: found.source };
+  }
+  return { expectedBytes: OBJECT_COST + Math.round(raw) };
+}
+
+/** Parts such files fill: what compresses and what does not go into different ones. */
+function expectedParts(files: readonly FileEstimate[]): number {
+  const payload = { strong: 0, fast: 0 };
+  for (const { size, storedBytes, expectedBytes, source } of files) {
+    if (source !== undefined) payload.strong += Math.min(size, PAYLOAD_RATIO * expectedBytes);
+    else payload[storedBytes >= COMPRESSED_SHARE * size ? 'fast' : 'strong'] += size;
+  }
+  return Math.ceil(payload.strong / DEFAULT_PART_SIZE) + Math.ceil(payload.fast / DEFAULT_PART_SIZE);
+}
+
+/** Sum of the sizes of those of the repository's files that are there. */
+async function sizesOf(repo: string, paths: readonly string[]): Promise<number> {
+  let sum = 0;
+  for (const path of paths) {
+    try {
+      sum += (await stat(join(repo, path))).size;
+    } catch (error) {
+      // A commit without signatures has no detached metadata.
+      if (systemErrorCode(error) !== 'ENOENT') throw error;
+    }
+  }
+  return sum;
+}
+
+/**
+ * Estimates the delta from `from`, or from nothing, to `to`. Reads every changed file and its sources once, on all
+ * workers; new files are judged by their stored size alone. Nothing is written.
+ */
+export async function estimateDelta(options: EstimateDelta): Promise<DeltaEstimate> {
+  const { repo, from, to, pool, events = noEvents } = options;
+  const ends: DeltaEnds = from === undefined ? { to } : { from, to };
+  const work = await gatherWork(repo, ends);
+
+  const found = new Map<Checksum, Resemblance>();
+  const changed = work.files.filter(({ sources }) => sources.length > 0);
+  const total = changed.reduce((sum, { facts }) => sum + facts.size, 0);
+  let done = 0;
+  const learn = (file: WorkFile, resemblance: Resemblance | undefined): void => {
+    if (resemblance !== undefined) found.set(file.checksum, resemblance);
+    done += file.facts.size;
+    events({ type: 'progress', stage: 'delta', what: 'estimate', done, total, unit: 'bytes' });
+  };
+  await Promise.all([
+    ...changed.filter(isLarge).map(async (file) => learn(file, await resembleLarge(repo, file, pool))),
+    ...[...batches(changed.filter((file) => !isLarge(file)))].map(async (files) => {
+      const items = files.map(({ checksum, facts, sources }) => ({
+        checksum,
+        size: facts.size,
+        sources: sources.map(({ checksum: source, size }) => ({ checksum: source, size })),
+      }));
+      const answers = await pool.run(resembleContent, { repo, items });
+      files.forEach((file, i) => learn(file, answers[i]));
+    }),
+  ]);
+
+  const files = work.files
+    .map((file): FileEstimate => ({
+      checksum: file.checksum,
+      paths: file.paths,
+      size: file.facts.size,
+      storedBytes: file.facts.header.storedSize,
+      ...expectFile(file, found.get(file.checksum)),
+    }))
+    .sort((a, b) => b.expectedBytes - a.expectedBytes || (a.checksum < b.checksum ? -1 : 1));
+  const metadataBytes = await sizesOf(
+    repo,
+    work.metadata.map(({ type, checksum }) => objectPath(checksum, type)),
+  );
+  const contentBytes = files.reduce((sum, { expectedBytes }) => sum + expectedBytes, 0);
+  const parts = expectedParts(files);
+  const superblock =
+    SUPERBLOCK_COST +
+    (await sizesOf(repo, [objectPath(to, 'commit'), commitMetaPath(to)])) +
+    PART_COST * parts;
+  return {
+    ...ends,
+    objects: work.metadata.length + files.length,
+    looseBytes: work.looseBytes,
+    looseRequests: work.metadata.length + files.length + 1,
+    expectedBytes:
+      superblock +
+      contentBytes +
+      OBJECT_COST * work.metadata.length +
+      Math.round(METADATA_FACTOR * metadataBytes),
+    deltaRequests: 1 + parts,
+    files,
+  };
+}
