@@ -1,5 +1,6 @@
 /** What the `delta` commands say at the end. */
 import type { ApplyDeltaReport } from '../release/delta-apply.ts';
+import type { EstimateReport } from '../release/delta-estimate.ts';
 import type { MakeDeltaReport } from '../release/delta-make.ts';
 import type { ShowDeltaReport, ShownObject } from '../release/delta-show.ts';
 import type { VerifyDeltaReport } from '../release/delta-verify.ts';
@@ -90,6 +91,40 @@ export function deltaMadeText(report: MakeDeltaReport, milliseconds: number, pai
           'or `ostree static-delta apply-offline`',
           paint,
         ),
+  ].join('\n\n');
+}
+
+export function deltaEstimateText(report: EstimateReport, milliseconds: number, paint: Paint): string {
+  const { expectedBytes, deltaRequests, looseBytes, looseRequests, files } = report;
+  const shown = files
+    .slice(0, LISTED)
+    .map(({ paths, size, storedBytes, expectedBytes: bytes, source }) => [
+      formatBytes(bytes),
+      formatBytes(storedBytes),
+      formatBytes(size),
+      source === undefined ? 'new' : 'changed',
+      paths.length > 1 ? `${paths[0] ?? ''} and ${paths.length - 1} more` : (paths[0] ?? ''),
+    ]);
+  const [title = '', ...rows] = columns([['with it', 'without', 'content', '', 'path'], ...shown], [0, 1, 2]);
+  const more = files.length - shown.length;
+  return [
+    `${paint.bold(`delta ${endsText(report)}`)} would have about ${formatBytes(expectedBytes)}; nothing was made`,
+    renderRows(
+      [
+        [
+          'with it',
+          `${formatBytes(expectedBytes)} in ${plural(deltaRequests, 'request')} (${formatPercent(expectedBytes, looseBytes)})`,
+        ],
+        ['without', `${formatBytes(looseBytes)} in ${plural(looseRequests, 'request')}`],
+        ['estimated', `in ${formatSpan(milliseconds)}`],
+      ],
+      paint,
+    ),
+    [
+      `  ${paint.dim(title)}`,
+      ...rows.map((row) => `  ${printable(row)}`),
+      ...(more > 0 ? [`  and ${plural(more, 'more file')}; --json lists them`] : []),
+    ].join('\n'),
   ].join('\n\n');
 }
 

@@ -10,12 +10,11 @@ import type { DeltaEnds } from '../formats/ostree-delta-index.ts';
 import { deltaName, superblockPath } from '../formats/ostree-delta-index.ts';
 import { openStore } from '../platform/store.ts';
 import { createWorkerPool } from '../platform/workers.ts';
-import { requireWhole } from '../repo/partial.ts';
 import { checkRepository } from '../repo/repository.ts';
 import { loadSignerFile, loadSigners } from '../trust/keys.ts';
 import { signBytes } from '../trust/ostree-sign.ts';
 import { releaseDirectoryOf, withRepository } from './repository-lock.ts';
-import { resolveRevision } from './revision.ts';
+import { resolveEnds } from './revision.ts';
 import { checkSummarySigners, replaceSummary } from './summary.ts';
 
 /** Options of the generator that are passed on as they are. */
@@ -65,12 +64,7 @@ export async function makeDelta(options: MakeDeltaOptions): Promise<MakeDeltaRep
         'give --output as well, for a delta that is applied offline; over HTTP the signatures of commit and summary count',
     );
   }
-  const store = openStore(repo);
-  const to = await resolveRevision(store, options.to);
-  const ends: DeltaEnds =
-    options.from === undefined ? { to } : { from: await resolveRevision(store, options.from), to };
-  for (const commit of [to, ...(ends.from === undefined ? [] : [ends.from])])
-    await requireWhole(repo, commit);
+  const ends = await resolveEnds(openStore(repo), options);
   const signers = signKey === undefined ? undefined : await loadSignerFile(signKey);
   const summarySigners = keys === undefined ? [] : (await loadSigners(keys, ['ostree'])).ostree;
   if (output === undefined) await checkSummarySigners(repo, summarySigners);

@@ -3,6 +3,8 @@ import type { Checksum } from '../core/checksum.ts';
 import { isChecksum } from '../core/checksum.ts';
 import { TreewrightError } from '../core/errors.ts';
 import type { ByteStore } from '../platform/store.ts';
+import type { DeltaEnds } from '../formats/ostree-delta-index.ts';
+import { requireWhole } from '../repo/partial.ts';
 import { readCommit, readRef } from '../repo/read.ts';
 
 /**
@@ -29,4 +31,23 @@ export async function resolveRevision(store: ByteStore, revision: string): Promi
     commit = parent;
   }
   return commit;
+}
+
+/**
+ * The two ends of a delta that is to be made in the repository the store is rooted at, on disk. Throws
+ * `usage/same-commit`, and what `resolveRevision` and `requireWhole` throw.
+ */
+export async function resolveEnds(
+  store: ByteStore,
+  { from, to }: { readonly from?: string; readonly to: string },
+): Promise<DeltaEnds> {
+  const target = await resolveRevision(store, to);
+  const source = from === undefined ? undefined : await resolveRevision(store, from);
+  if (source === target) {
+    throw new TreewrightError('usage/same-commit', `a delta needs two different commits, both are ${target}`);
+  }
+  await requireWhole(store.location, target);
+  if (source === undefined) return { to: target };
+  await requireWhole(store.location, source);
+  return { from: source, to: target };
 }

@@ -136,6 +136,20 @@ describe('a delta in the repository', () => {
   });
 });
 
+describe('--dry-run', () => {
+  it('tells what a delta would be worth and writes nothing', async () => {
+    const before = await readFile(join(directory, 'repo/summary'));
+    const estimate = await answer('delta', ...BETWEEN, '--dry-run');
+    expect(estimate).toMatchObject({
+      ...{ dryRun: true, from, to, name: `${from}-${to}`, objects: 6, looseRequests: 7 },
+      files: [{ paths: [expect.any(String)], size: expect.any(Number) as number }, {}],
+    });
+    const { stdout } = await treewright('delta', ...BETWEEN, '--dry-run');
+    expect(stdout).toMatch(/changed +usr\/share\/text$/m);
+    expect(await readFile(join(directory, 'repo/summary'))).toEqual(before);
+  });
+});
+
 describe('a delta by itself', () => {
   it('is signed, shown, verified and applied', async () => {
     const made = await answer(
@@ -218,6 +232,7 @@ describe('mistakes', () => {
     ],
     [['--repo', './repo', '--to', 'dev', '--max-chunk-size', '0'], 2, 'usage/invalid-argument'],
     [['--repo', './repo', '--to', 'dev', '--output', './keys'], 2, 'usage/output-exists'],
+    [['--repo', './repo', '--from', 'dev', '--to', 'dev', '--dry-run'], 2, 'usage/same-commit'],
     [['show'], 2, 'usage/which-delta'],
     [['show', './nowhere'], 4, 'input/no-delta'],
     [['show', './plain', '--to', 'dev'], 2, 'usage/which-delta'],

@@ -1,6 +1,12 @@
 import type { Command } from 'commander';
 import { Option } from 'commander';
-import { deltaAppliedText, deltaMadeText, deltaShownText, deltaVerifiedText } from '../delta-text.ts';
+import {
+  deltaAppliedText,
+  deltaEstimateText,
+  deltaMadeText,
+  deltaShownText,
+  deltaVerifiedText,
+} from '../delta-text.ts';
 import { nonEmpty, wholeNumber } from '../options.ts';
 import type { CommandModule, CommonOptions, Runner } from '../run.ts';
 import { addCommonOptions } from '../run.ts';
@@ -10,6 +16,7 @@ interface GenerateOptions extends CommonOptions {
   readonly repo: string;
   readonly to: string;
   readonly from?: string;
+  readonly dryRun?: boolean;
   readonly minFallbackSize?: number;
   readonly maxBsdiffSize?: number;
   readonly disableBsdiff?: boolean;
@@ -50,6 +57,7 @@ interface ApplyOptions extends ChoiceOptions {
 const EXAMPLES = `
 Examples:
   $ treewright delta --repo repo --from gateway/stable^ --to gateway/stable
+  $ treewright delta --repo repo --from gateway/stable^ --to gateway/stable --dry-run
   $ treewright delta --repo repo --to gateway/stable --inline --output update.delta
   $ treewright delta show --repo repo --from gateway/stable^ --to gateway/stable
   $ treewright delta apply update.delta --repo mirror --ref gateway/stable
@@ -80,6 +88,7 @@ function generate(parent: Command, run: Runner): void {
     .requiredOption('--repo <dir>', 'the archive repository that has both commits', nonEmpty)
     .requiredOption('--to <commit>', 'the commit it leads to: a branch or a checksum', nonEmpty)
     .option('--from <commit>', 'the commit a device has; without it the delta is from nothing', nonEmpty)
+    .option('--dry-run', 'tell what it would be worth, by file, with the default sizes; make nothing')
     .option(
       '--min-fallback-size <size>',
       'leave new files larger than this to an ordinary fetch (default: none)',
@@ -117,11 +126,23 @@ Examples:
     );
   addCommonOptions(command).action((options: GenerateOptions) =>
     run(options, async ({ events, env, now, checkpoint }) => {
+      const started = performance.now();
+      const elapsed = (): number => Math.round(performance.now() - started);
+      if (options.dryRun === true) {
+        const { estimateOneDelta } = await import('../../release/delta-estimate.ts');
+        const { repo, to } = options;
+        const report = await estimateOneDelta({ repo, to, ...given(options, ['from', 'jobs']), events });
+        const milliseconds = elapsed();
+        return {
+          report: { ...report, milliseconds },
+          text: (paint) => deltaEstimateText(report, milliseconds, paint),
+          brief: String(report.expectedBytes),
+        };
+      }
       const { makeDelta } = await import('../../release/delta-make.ts');
       const { commitTimestamp } = await import('../../release/timestamp.ts');
       const { maxChunkSize, endianness, inline, sign, disableBsdiff, repo, to } = options;
       const maxPatchSize = disableBsdiff === true ? 0 : options.maxBsdiffSize;
-      const started = performance.now();
       const report = await makeDelta({
         repo,
         to,
@@ -135,7 +156,7 @@ Examples:
         events,
         checkpoint,
       });
-      const milliseconds = Math.round(performance.now() - started);
+      const milliseconds = elapsed();
       return {
         report: { ...report, milliseconds },
         text: (paint) => deltaMadeText(report, milliseconds, paint),
