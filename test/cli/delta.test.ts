@@ -233,6 +233,7 @@ describe('mistakes', () => {
     [['--repo', './repo', '--to', 'dev', '--max-chunk-size', '0'], 2, 'usage/invalid-argument'],
     [['--repo', './repo', '--to', 'dev', '--output', './keys'], 2, 'usage/output-exists'],
     [['--repo', './repo', '--from', 'dev', '--to', 'dev', '--dry-run'], 2, 'usage/same-commit'],
+    [['shwo', '--repo', './repo'], 2, 'usage/unknown-command'],
     [['show'], 2, 'usage/which-delta'],
     [['show', './nowhere'], 4, 'input/no-delta'],
     [['show', './plain', '--to', 'dev'], 2, 'usage/which-delta'],

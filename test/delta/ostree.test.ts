@@ -140,6 +140,33 @@ describeReference('real ostree', ['bookworm:ostree', 'trixie:ostree'], () => {
       });
     }
 
+    test(`${suite} takes a big-endian delta with fallbacks over HTTP, and one file offline`, async () => {
+      const where = join(scratch, `options-${suite}`);
+      await cp(repo, where, { recursive: true, filter: (path) => !/\/(?:deltas|delta-indexes)$/.test(path) });
+      const options = { repo: where, from, to, pool, byteOrder: 'big', maxPartSize: 50_000 } as const;
+      const info = await generateDelta({ ...options, minFallbackSize: 90_000 });
+      expect(info.fallbacks.length).toBe(1);
+      await runTool('ostree', ['summary', '-u', `--repo=${where}`], { suite: 'trixie' });
+      const client = await makeClient(suite, join(scratch, `options-client-${suite}`));
+      await pullLocal(suite, client, repo, from);
+      const { served, exitCode } = await pullOverHttp({ suite, client, repo: where, from, wanted: 'device' });
+      expect(exitCode).toBe(0);
+      await expectWhole(suite, client, to);
+      const deltas = served.filter((path) => path.startsWith('/deltas/'));
+      expect(deltas.length).toBe(1 + info.parts.length);
+      const loose = served.filter((path) => path.endsWith('.filez'));
+      if (suite === 'trixie') {
+        expect(loose).toEqual(info.fallbacks.map(({ checksum }) => `/${objectPath(checksum, 'file')}`));
+      }
+
+      const output = join(scratch, `options-${suite}.delta`);
+      await generateDelta({ ...options, output, inlineParts: true });
+      const offline = await makeClient(suite, join(scratch, `options-offline-${suite}`));
+      await pullLocal(suite, offline, repo, from);
+      await runTool('ostree', ['static-delta', 'apply-offline', `--repo=${offline}`, output], { suite });
+      await expectWhole(suite, offline, to);
+    });
+
     const ways: [string, string[]][] = [
       ['with its defaults', []],
       ['with fallbacks', ['--min-fallback-size=1']],

@@ -5,9 +5,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Checksum } from '../../src/core/checksum.ts';
+import { noEvents } from '../../src/core/events.ts';
+import { applyDelta } from '../../src/delta/apply.ts';
 import type { GenerateDelta } from '../../src/delta/generate.ts';
 import { generateDelta } from '../../src/delta/generate.ts';
 import { writeDeltaIndexes } from '../../src/delta/list.ts';
+import { deltaInRepository, openDelta } from '../../src/delta/read.ts';
 import { verifyDelta } from '../../src/delta/verify.ts';
 import { deltaPartPath, superblockPath } from '../../src/formats/ostree-delta-index.ts';
 import { openStore } from '../../src/platform/store.ts';
@@ -23,8 +26,9 @@ import {
   pullLocal,
   pullOverHttp,
 } from '../delta/clients.ts';
-import { NEW, OLD } from '../delta/pair.ts';
+import { NEW, OLD, noise } from '../delta/pair.ts';
 import { describeReference, runTool } from '../reference/tools.ts';
+import type { RandomEntry } from '../support/random-tree.ts';
 import { writeTar } from '../support/random-tree.ts';
 
 const SUITES = ['bookworm', 'trixie'] as const;
@@ -89,6 +93,8 @@ describeReference('real ostree', ['bookworm:ostree', 'trixie:ostree', 'ed25519:o
     test(`applies a delta ${name}`, { timeout: 120_000 }, async () => {
       const where = await serving(options);
       await verifyDelta(openStore(where), { from, to });
+      const info = await generateDelta({ repo: where, from, to, pool, ...options });
+      expect(info.reused).toBe(true);
       for (const suite of SUITES) {
         const output = join(scratch, `delta-${count++}`);
         await generateDelta({ repo, from, to, pool, ...options, output });
@@ -103,7 +109,7 @@ describeReference('real ostree', ['bookworm:ostree', 'trixie:ostree', 'ed25519:o
           await expectWhole(suite, client, to);
           expect(served).toContain(`/${superblockPath({ from, to })}`);
           const parts = served.filter((path) => path.startsWith('/deltas/') && !path.endsWith('superblock'));
-          expect(parts.length > 0).toBe(options.inlineParts !== true);
+          expect(parts.length).toBe(options.inlineParts === true ? 0 : info.parts.length);
           if (options.maxPartSize !== undefined && options.inlineParts !== true) {
             expect(parts).toContain(`/${deltaPartPath({ from, to }, 5)}`);
           }
@@ -143,6 +149,30 @@ describeReference('real ostree', ['bookworm:ostree', 'trixie:ostree', 'ed25519:o
       );
       expect(offline.stderr).toContain('contains nonempty http fallback entries');
     }
+  });
+
+  test('leaves out what our apply then wants, and takes when it is there', { timeout: 120_000 }, async () => {
+    const theirs = await makeRepository(join(scratch, 'theirs'));
+    await runTool('ostree', ['pull-local', `--repo=${theirs}`, repo, from], { suite: 'trixie' });
+    const image: RandomEntry = { path: 'image', type: 'file', mode: 0o644, uid: 0, gid: 0, xattrs: {} };
+    await writeTar(join(scratch, 'more.tar'), [...NEW, { ...image, content: noise(77, 2_500_000) }]);
+    const more = await commitTar(theirs, join(scratch, 'more.tar'), 1_700_000_200);
+    const args = ['static-delta', 'generate', `--repo=${theirs}`, `--from=${from}`, `--to=${more}`];
+    await runTool('ostree', [...args, '--min-fallback-size=1'], { suite: 'trixie' });
+    const ends = { from, to: more };
+    const delta = await openDelta(deltaInRepository(openStore(theirs), ends), ends);
+    expect(delta.superblock.fallbacks.length).toBe(1);
+    await verifyDelta(openStore(theirs), ends);
+
+    const mirror = await makeRepository(join(scratch, 'mirror'));
+    await runTool('ostree', ['pull-local', `--repo=${mirror}`, repo, from], { suite: 'trixie' });
+    const apply = () => applyDelta({ repo: mirror, delta, pool, events: noEvents });
+    await expect(apply()).rejects.toMatchObject({ code: 'input/missing-fallback' });
+    for (const { checksum } of delta.superblock.fallbacks) {
+      await cp(join(theirs, objectPath(checksum, 'file')), join(mirror, objectPath(checksum, 'file')));
+    }
+    await apply();
+    await expectWhole('trixie', mirror, more);
   });
 
   test(

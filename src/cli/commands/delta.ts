@@ -7,6 +7,7 @@ import {
   deltaShownText,
   deltaVerifiedText,
 } from '../delta-text.ts';
+import { nearestName } from '../../config/suggest.ts';
 import { nonEmpty, wholeNumber } from '../options.ts';
 import type { CommandModule, CommonOptions, Runner } from '../run.ts';
 import { addCommonOptions } from '../run.ts';
@@ -71,6 +72,15 @@ export const command: CommandModule = {
 Without a command of its own, \`treewright delta\` generates. See \`treewright delta generate --help\` for its options.
 ${EXAMPLES}`,
     );
+    // Since `generate` may be left out, a mistyped command would be taken for an argument of it.
+    command.hook('preSubcommand', ({ args: [word = '-'], commands }) => {
+      const names = commands.map((known) => known.name());
+      if (word.startsWith('-') || names.includes(word)) return;
+      const guess = nearestName(word, names);
+      command.error(`unknown command '${word}'${guess === undefined ? '' : `; did you mean ${guess}?`}`, {
+        code: 'commander.unknownCommand',
+      });
+    });
     // Options before the name of a command count as well, since generate may be left out.
     const merged: Runner = (options, work) => run({ ...command.opts<CommonOptions>(), ...options }, work);
     generate(command, merged);
