@@ -207,7 +207,11 @@ export function deltaShownText(report: ShowDeltaReport, { all, part }: ShownPart
         ['metadata', columns(all === true ? keys : keys.slice(0, LISTED))],
         ['fallbacks', columns(all === true ? left : left.slice(0, LISTED), [1])],
         ['objects', formLines(forms)],
-        ['memory', `${formatBytes(memory)} at most at once on a device, besides mapped files`],
+        [
+          'memory',
+          `up to ${formatBytes(memory.total)} on a device: part ${formatBytes(memory.part)} in a temporary file, ` +
+            `window of xz ${formatBytes(memory.window)}, patched object ${formatBytes(memory.patched)}`,
+        ],
       ],
       paint,
     ),
@@ -224,14 +228,14 @@ function partsText({ parts }: ShowDeltaReport, all: boolean, paint: Paint): stri
   const lines = (all ? parts : parts.slice(0, LISTED)).map((part) => [
     String(part.index),
     formatBytes(part.size),
-    formatBytes(part.decompressed),
+    formatBytes(part.memory.part),
     formatBytes(part.uncompressed),
     formatCount(part.objects),
-    formatBytes(part.memory.dictionary),
+    formatBytes(part.memory.window),
     formatBytes(part.memory.patched),
     `${part.compression}${part.inline ? ', inside' : ''}`,
   ]);
-  const head = ['part', 'size', 'unpacked', 'makes', 'objects', 'dictionary', 'patched', 'stored'];
+  const head = ['part', 'size', 'unpacked', 'makes', 'objects', 'window', 'patched', 'stored'];
   const [title = '', ...rows] = columns([head, ...lines], [0, 1, 2, 3, 4, 5, 6]);
   const more = parts.length - lines.length;
   return [

@@ -34,24 +34,34 @@ export interface ExplainedObject {
   readonly copied: number;
 }
 
+/**
+ * What applying a part takes on a device, in bytes. libostree decompresses it into an unnamed temporary file and maps
+ * that, while xz holds its window; of a patched object it holds the whole result (dispatch_bspatch). Files can be
+ * dropped from memory again, unless they lie on a tmpfs.
+ */
+export interface PartMemory {
+  /** The decompressed part. */
+  readonly part: number;
+  /** xz's window. */
+  readonly window: number;
+  /** The largest object that is patched. */
+  readonly patched: number;
+  /** The sum of the three. */
+  readonly total: number;
+}
+
 export interface ExplainedPart {
   readonly index: number;
   /** Of the part file, or inside the superblock. */
   readonly size: number;
   readonly inline: boolean;
   readonly compression: 'xz' | 'none';
-  /** What it decompresses to; a client keeps it in a temporary file. */
-  readonly decompressed: number;
   readonly payload: number;
   readonly operations: number;
   readonly modes: number;
   /** Sum of the sizes of the objects, as the superblock has it. */
   readonly uncompressed: number;
-  /**
-   * Memory a client needs at once, besides what is mapped from files: the dictionary of xz while it decompresses, then
-   * the largest object that is patched, which libostree builds in memory.
-   */
-  readonly memory: { readonly dictionary: number; readonly patched: number };
+  readonly memory: PartMemory;
   readonly objects: readonly ExplainedObject[];
 }
 
@@ -61,27 +71,27 @@ export async function* explainParts(delta: OpenedDelta): AsyncGenerator<Explaine
     yield await blameDelta(deltaName(delta.superblock), `part ${index}`, async () => {
       const part = await openPart(delta, index, entry);
       try {
-        return { ...explainPart(index, entry, part), ...(await explainFile(delta, index)) };
+        const { patched, ...explained } = explainPart(index, entry, part);
+        const { window, ...file } = await explainFile(delta, index);
+        const memory = { part: part.size, window, patched, total: part.size + window + patched };
+        return { ...explained, ...file, memory };
       } finally {
         part.close();
       }
-    }).then(({ dictionary, patched, ...part }): ExplainedPart => ({
-      ...part,
-      memory: { dictionary, patched },
-    }));
+    });
   }
 }
 
 async function explainFile(
   { files: { store, part }, superblock }: OpenedDelta,
   index: number,
-): Promise<Pick<ExplainedPart, 'inline' | 'compression'> & { dictionary: number }> {
+): Promise<Pick<ExplainedPart, 'inline' | 'compression'> & { window: number }> {
   const inline = inlinePartBytes(superblock, index);
   const head = inline?.subarray(0, 1 + XZ_HEADERS) ?? (await store.head(part(index), 1 + XZ_HEADERS));
   return {
     inline: inline !== undefined,
     compression: head?.[0] === PART_COMPRESSION.none ? 'none' : 'xz',
-    dictionary: head === undefined ? 0 : (xzDictionary(head.subarray(1)) ?? 0),
+    window: head === undefined ? 0 : (xzDictionary(head.subarray(1)) ?? 0),
   };
 }
 
@@ -186,7 +196,6 @@ function explainPart(
   return {
     index,
     size: entry.size,
-    decompressed: part.size,
     payload: payloadSize,
     operations: operations.length,
     modes: modes.length,

@@ -7,7 +7,7 @@ const MAGIC = [0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00] as const;
 const STREAM_HEADER = 12;
 const LZMA2 = 0x21;
 
-/** The dictionary, in bytes, of the first block's LZMA2 filter; undefined for other filters and for what is not xz. */
+/** The window, which xz calls dictionary, in bytes, of the first block's LZMA2 filter; undefined for other filters and for what is not xz. */
 export function xzDictionary(head: Uint8Array): number | undefined {
   if (!MAGIC.every((value, i) => head[i] === value)) return undefined;
   const flags = head[STREAM_HEADER + 1] ?? 0;

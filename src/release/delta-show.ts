@@ -2,7 +2,7 @@
 import type { Checksum } from '../core/checksum.ts';
 import { isTreewrightError } from '../core/errors.ts';
 import type { EventSink } from '../core/events.ts';
-import type { ExplainedObject, ExplainedPart } from '../delta/explain.ts';
+import type { ExplainedObject, ExplainedPart, PartMemory } from '../delta/explain.ts';
 import { explainParts } from '../delta/explain.ts';
 import type { DeltaForms } from '../delta/info.ts';
 import { createFormCounter } from '../delta/info.ts';
@@ -55,8 +55,8 @@ export interface ShowDeltaReport extends DeltaEnds {
   readonly forms: DeltaForms;
   /** What a device downloads: superblock, parts, fallbacks. */
   readonly bytes: number;
-  /** The most memory that one part needs on a device. */
-  readonly memory: number;
+  /** The most that one part needs on a device; the largest of each need not be those of the same part. */
+  readonly memory: PartMemory;
   readonly parts: readonly (Omit<ExplainedPart, 'objects'> & { readonly objects: number })[];
   readonly objects: readonly ShownObject[];
 }
@@ -116,10 +116,15 @@ export async function showDelta(options: ShowDeltaOptions): Promise<ShowDeltaRep
     })),
     forms: counter.forms(),
     bytes: beside.reduce((sum, { size }) => sum + size, delta.file.size),
-    memory: Math.max(0, ...parts.map(({ memory }) => Math.max(memory.dictionary, memory.patched))),
+    memory: mostMemory(parts),
     parts,
     objects,
   };
+}
+
+function mostMemory(parts: ShowDeltaReport['parts']): PartMemory {
+  const most = (what: keyof PartMemory): number => Math.max(0, ...parts.map(({ memory }) => memory[what]));
+  return { part: most('part'), window: most('window'), patched: most('patched'), total: most('total') };
 }
 
 function signaturesOf({ signatures = [], superblock }: OpenedDelta): ShowDeltaReport['signatures'] {

@@ -89,7 +89,9 @@ describe('a delta in the repository', () => {
       ...{ from, to, timestamp: 2000, byteOrder: 'little', bytes, fallbacks: [] },
       commit: { timestamp: 2000 },
       signatures: { superblock: {}, commit: 0 },
-      parts: [{ index: 0, inline: false, compression: 'xz', objects: 6, memory: { dictionary: 65_536 } }],
+      parts: [
+        { index: 0, inline: false, compression: 'xz', objects: 6, memory: { window: 65_536, patched: 0 } },
+      ],
       forms: made['forms'],
     });
     expect(shown['objects']).toContainEqual(
