@@ -129,13 +129,14 @@ export function deltaEstimateText(report: EstimateReport, milliseconds: number, 
 }
 
 export function deltaVerifiedText(report: VerifyDeltaReport, paint: Paint): string {
-  const { parts, objects, fallbacks, signed } = report;
+  const { parts, objects, fallbacks, listed, signed } = report;
   return [
     `${paint.green(paint.bold('verified'))}: delta ${endsText(report)}`,
     renderRows(
       [
         ['objects', `${plural(objects, 'object')} out of ${plural(parts, 'part')}, each with its checksum`],
         ['fallbacks', fallbacks === 0 ? undefined : `${formatCount(fallbacks)}, all there`],
+        ['found by', listed === undefined ? undefined : foundBy(listed)],
         [
           'signature',
           signed === undefined
@@ -146,6 +147,14 @@ export function deltaVerifiedText(report: VerifyDeltaReport, paint: Paint): stri
       paint,
     ),
   ].join('\n\n');
+}
+
+/** Which clients come upon the delta. */
+function foundBy({ summary, index }: NonNullable<VerifyDeltaReport['listed']>): string {
+  if (summary) return index ? 'summary and delta index' : 'summary; there is no delta index of it';
+  return index
+    ? 'delta index; the summary does not name it'
+    : 'nobody: neither summary nor delta index name it';
 }
 
 export function deltaAppliedText(report: ApplyDeltaReport, paint: Paint): string {

@@ -59,6 +59,8 @@ beforeAll(async () => {
   from = await commit('./repo', ONE, 1000);
   expect(await commit('./mirror', ONE, 1000)).toBe(from);
   to = await commit('./repo', TWO, 2000);
+  await mkdir(join(directory, 'bare'));
+  await writeFile(join(directory, 'bare/config'), '[core]\nrepo_version=1\nmode=bare\n');
   await generateKeys(join(directory, 'keys'), { roles: ['ostree'] });
   await generateKeys(join(directory, 'other'), { roles: ['ostree'] });
 });
@@ -103,7 +105,11 @@ describe('a delta in the repository', () => {
     const { stdout } = await treewright('delta', 'show', ...BETWEEN);
     expect(stdout).toMatch(/file +splice .* usr\/share\/text$/m);
 
-    const verified = { from, to, name: `${from}-${to}`, parts: 1, objects: 6, fallbacks: 0, diagnostics: [] };
+    const listed = { summary: true, index: true };
+    const verified = {
+      ...{ from, to, name: `${from}-${to}`, parts: 1, objects: 6, fallbacks: 0 },
+      ...{ listed, diagnostics: [] },
+    };
     expect(await answer('delta', 'verify', ...BETWEEN)).toEqual(verified);
     const server = await serveDirectory(join(directory, 'repo'));
     try {
@@ -112,6 +118,18 @@ describe('a delta in the repository', () => {
     } finally {
       await server.close();
     }
+  });
+
+  it('is not right when the summary names another superblock', async () => {
+    const summary = await readFile(join(directory, 'repo/summary'));
+    await answer('delta', ...BETWEEN, '--endianness', 'B');
+    expect(await answer('delta', 'verify', ...BETWEEN)).toMatchObject({ listed: { summary: true } });
+    await writeFile(join(directory, 'repo/summary'), summary);
+    expect(await treewright('delta', 'verify', ...BETWEEN)).toMatchObject({
+      exitCode: 5,
+      stderr: expect.stringContaining('the summary says that its superblock has the checksum') as string,
+    });
+    await answer('delta', ...BETWEEN);
   });
 
   it('leaves a signed summary signed by the same key, or is not made', async () => {
@@ -240,6 +258,8 @@ describe('mistakes', () => {
     [['show', './nowhere'], 4, 'input/no-delta'],
     [['show', './plain', '--to', 'dev'], 2, 'usage/which-delta'],
     [['show', '--repo', './repo', '--from', 'dev', '--to', 'dev^'], 5, 'trust/missing-delta'],
+    [['verify', './plain', '--repo', './repo', '--public-key', './repo/config'], 5, 'trust/bad-key'],
+    [['--repo', './bare', '--to', 'dev'], 4, 'input/bad-repository'],
     [['verify', './plain', '--repoo', './repo'], 2, 'usage/unknown-option'],
     [['verify', './keys/ostree.pub', '--repo', './repo'], 5, 'trust/corrupt-delta'],
   ])('%j exit %i with %s', async (args, code, name) => {
