@@ -7,7 +7,7 @@
  */
 import type { Hash } from 'node:crypto';
 import { createHash } from 'node:crypto';
-import { fromUtf8 } from '../core/bytes.ts';
+import { concatBytes, fromUtf8 } from '../core/bytes.ts';
 import type { Checksum } from '../core/checksum.ts';
 import { checksumFromBytes } from '../core/checksum.ts';
 import { TreewrightError } from '../core/errors.ts';
@@ -27,6 +27,9 @@ import type { RandomAccess } from '../platform/random-access.ts';
 
 /** Bytes handled at once. */
 const STEP = 1 << 20;
+
+/** Smaller pieces of content are put together, in bytes. */
+const PIECE = 1 << 16;
 
 const S_IFMT = 0o170000;
 const S_IFREG = 0o100000;
@@ -225,11 +228,28 @@ async function* checked(
   chunks: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
 ): AsyncGenerator<Uint8Array> {
   const hash = createHash('sha256').update(encodeContentHeader(stat));
-  for await (const chunk of chunks) {
+  for await (const chunk of gathered(chunks)) {
     hash.update(chunk);
     yield chunk;
   }
   checkDigest(object, hash);
+}
+
+/** Copies of a few bytes each, thousands in one object, in pieces that are worth handing on. */
+async function* gathered(
+  chunks: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
+): AsyncGenerator<Uint8Array> {
+  let held: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of chunks) {
+    held.push(chunk);
+    size += chunk.length;
+    if (size < PIECE) continue;
+    yield held.length === 1 ? chunk : concatBytes(held);
+    held = [];
+    size = 0;
+  }
+  if (size > 0) yield concatBytes(held);
 }
 
 function* ranged(from: RandomAccess, { start, end }: ByteRange): Generator<Uint8Array> {

@@ -1,5 +1,5 @@
 /** `treewright delta` as a user meets it: answers, documents, mistakes. */
-import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -153,6 +153,51 @@ describe('a delta in the repository', () => {
     expect(after.equals(before)).toBe(false);
     verifySummarySignature(after, await readFile(`${summary}.sig`), keys);
     await rm(`${summary}.sig`);
+  });
+
+  it('is applied to another repository over HTTP', async () => {
+    expect(await commit('./far', ONE, 1000)).toBe(from);
+    const server = await serveDirectory(join(directory, 'repo'));
+    try {
+      const apply = [
+        'delta',
+        'apply',
+        '--repo',
+        './far',
+        '--source',
+        server.url,
+        '--from',
+        'dev^',
+        '--to',
+        'dev',
+      ];
+      expect(await answer(...apply)).toMatchObject({ from, to, present: false, objects: { written: 7 } });
+      const requests = server.requests.filter(({ path }) => path.startsWith('/objects/'));
+      // The branch and the parent are looked up; nothing else comes out of objects/.
+      expect(requests.map(({ path }) => path)).toEqual([`/objects/${to.slice(0, 2)}/${to.slice(2)}.commit`]);
+    } finally {
+      await server.close();
+    }
+    expect(await readFile(join(directory, 'far/refs/heads/dev'), 'utf8')).toBe(`${from}\n`);
+    expect((await treewright('delta', ...BETWEEN.with(1, './far'), '--dry-run')).exitCode).toBe(2);
+    expect(await answer('delta', 'apply', '--repo', './far', '--to', to, '--source', './repo')).toMatchObject(
+      {
+        present: true,
+      },
+    );
+  });
+
+  it('of a release directory is not replaced', async () => {
+    await mkdir(join(directory, 'release/tuf'), { recursive: true });
+    await cp(join(directory, 'repo'), join(directory, 'release/ostree'), { recursive: true });
+    await rm(join(directory, 'release/ostree/deltas'), { recursive: true });
+    const make = ['delta', ...BETWEEN.with(1, './release/ostree')];
+    await answer(...make);
+    expect(await treewright(...make, '--endianness', 'B')).toMatchObject({
+      exitCode: 4,
+      stderr: expect.stringContaining('[input/released-delta]') as string,
+    });
+    await answer(...make, '--endianness', 'B', '--output', './elsewhere');
   });
 });
 
