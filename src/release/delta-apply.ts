@@ -11,7 +11,7 @@ import { loadSigners } from '../trust/keys.ts';
 import type { DeltaChoice } from './delta-open.ts';
 import { checkDeltaSignature, openChosen } from './delta-open.ts';
 import { withRepository } from './repository-lock.ts';
-import { checkSummarySigners, replaceSummary } from './summary.ts';
+import { checkSummarySigners, refreshSummary } from './summary.ts';
 
 export interface ApplyDeltaOptions extends DeltaChoice {
   /** The archive repository that gets the commit. */
@@ -56,7 +56,7 @@ export async function applyOneDelta(options: ApplyDeltaOptions): Promise<ApplyDe
       // The summary goes first: whoever reads it finds every object it leads to, whether or not the ref follows.
       if (ref !== undefined) {
         const pending = new Map<string, Checksum>([[ref, applied.to]]);
-        await replaceSummary({ repo, lastModified, pending, signers });
+        await refreshSummary({ repo, lastModified, pending, signers });
         await writeRef(repo, ref, applied.to);
       }
       events({ type: 'done', stage: 'delta', summary: `${applied.objects.written} objects written` });

@@ -15,7 +15,7 @@ import { loadSignerFile, loadSigners } from '../trust/keys.ts';
 import { signBytes } from '../trust/ostree-sign.ts';
 import { releaseDirectoryOf, withRepository } from './repository-lock.ts';
 import { resolveEnds } from './revision.ts';
-import { checkSummarySigners, replaceSummary } from './summary.ts';
+import { checkSummarySigners, refreshSummary } from './summary.ts';
 
 /** Options of the generator that are passed on as they are. */
 type Passed = Pick<
@@ -98,7 +98,7 @@ export async function makeDelta(options: MakeDeltaOptions): Promise<MakeDeltaRep
     const info = await generate();
     warnOfLargeSuperblock(info, events);
     await writeDeltaIndexes(repo);
-    await replaceSummary({ repo, lastModified: options.lastModified, signers: summarySigners });
+    await refreshSummary({ repo, lastModified: options.lastModified, signers: summarySigners });
     return reportOf(repo, info, true);
   });
 }

@@ -10,10 +10,11 @@ import { openStore } from '../platform/store.ts';
 import { writeCommit } from '../repo/commit.ts';
 import { commitMetaPath } from '../repo/paths.ts';
 import { readMetadata, readRef } from '../repo/read.ts';
-import { writeRef } from '../repo/refs.ts';
+import { buildSummary, writeRef } from '../repo/refs.ts';
 import type { Transaction } from '../repo/transaction.ts';
 import type { Signer } from '../trust/ed25519.ts';
 import { signCommit } from '../trust/ostree-sign.ts';
+import { deltaDigests } from '../delta/list.ts';
 import { replaceSummary } from './summary.ts';
 
 /**
@@ -58,7 +59,13 @@ export async function publishBranch(
   signers: readonly Signer[],
   lastModified: number,
 ): Promise<void> {
-  await replaceSummary({ repo, lastModified, pending: new Map([[branch, commit]]), signers });
+  const summary = await buildSummary({
+    repo,
+    deltas: await deltaDigests(repo),
+    lastModified,
+    pending: new Map([[branch, commit]]),
+  });
+  await replaceSummary(repo, summary, signers);
   await writeRef(repo, branch, commit);
 }
 

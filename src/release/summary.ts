@@ -18,17 +18,26 @@ export interface SummaryChange {
   readonly signers: readonly Signer[];
 }
 
-/**
- * Writes a summary of every branch and delta. Two files cannot be replaced at once, so summary.sig first carries
- * signatures of both the old and the new summary: every client finds a valid pair at any instant.
- */
-export async function replaceSummary({ repo, lastModified, pending, signers }: SummaryChange): Promise<void> {
+/** Writes a summary of every branch and delta. */
+export async function refreshSummary({ repo, lastModified, pending, signers }: SummaryChange): Promise<void> {
   const summary = await buildSummary({
     repo,
     deltas: await deltaDigests(repo),
     lastModified,
     ...(pending === undefined ? {} : { pending }),
   });
+  await replaceSummary(repo, summary, signers);
+}
+
+/**
+ * Two files cannot be replaced at once, so summary.sig first carries signatures of both the old and the new summary:
+ * every client finds a valid pair at any instant. Without signers there is no summary.sig.
+ */
+export async function replaceSummary(
+  repo: string,
+  summary: Uint8Array,
+  signers: readonly Signer[],
+): Promise<void> {
   const signature = join(repo, 'summary.sig');
   if (signers.length > 0) {
     await writeFileAtomic(signature, await signSummary(summary, signers, await readFileIfThere(signature)));
