@@ -17,6 +17,7 @@ import { openStore } from '../../src/platform/store.ts';
 import type { WorkerPool } from '../../src/platform/workers.ts';
 import { createWorkerPool } from '../../src/platform/workers.ts';
 import { objectPath } from '../../src/repo/paths.ts';
+import { makeDelta } from '../../src/release/delta-make.ts';
 import { rawPublicKey } from '../../src/trust/ed25519.ts';
 import {
   commitTar,
@@ -173,6 +174,31 @@ describeReference('real ostree', ['bookworm:ostree', 'trixie:ostree', 'ed25519:o
     }
     await apply();
     await expectWhole('trixie', mirror, more);
+  });
+
+  test('pulls one file beyond 10 MiB since 2023.4 only, which is told', { timeout: 120_000 }, async () => {
+    const where = await makeRepository(join(scratch, 'large'));
+    await runTool('ostree', ['pull-local', `--repo=${where}`, repo, from], { suite: 'trixie' });
+    const image: RandomEntry = { path: 'image', type: 'file', mode: 0o644, uid: 0, gid: 0, xattrs: {} };
+    await writeTar(join(scratch, 'large.tar'), [...OLD, { ...image, content: noise(78, 11_000_000) }]);
+    const large = await commitTar(where, join(scratch, 'large.tar'), 1_700_000_200);
+    const told: string[] = [];
+    const report = await makeDelta({
+      ...{ repo: where, from, to: large, inlineParts: true, lastModified: 1_700_000_200 },
+      events: (event) => {
+        if (event.type === 'diagnostic') told.push(event.diagnostic.code);
+      },
+      checkpoint: () => undefined,
+    });
+    expect(report.requests.delta).toBe(1);
+    expect(told).toEqual(['input/large-superblock']);
+    for (const suite of SUITES) {
+      const client = await makeClient(suite, join(scratch, `large-${suite}`));
+      await pullLocal(suite, client, where, from);
+      const { exitCode, served } = await pullOverHttp({ suite, client, repo: where, from, wanted: large });
+      expect({ suite, pulled: exitCode === 0 }).toEqual({ suite, pulled: suite === 'trixie' });
+      if (suite === 'trixie') expect(served.filter((path) => path.startsWith('/objects/'))).toEqual([]);
+    }
   });
 
   test(
