@@ -180,7 +180,7 @@ async function sizesOf(repo: string, paths: readonly string[]): Promise<number> 
 export async function estimateDelta(options: EstimateDelta): Promise<DeltaEstimate> {
   const { repo, from, to, pool, events = noEvents } = options;
   const ends: DeltaEnds = from === undefined ? { to } : { from, to };
-  const work = await gatherWork(repo, ends);
+  const work = await gatherWork(repo, ends, options.pool);
 
   const found = new Map<Checksum, Resemblance>();
   const changed = work.files.filter(({ sources }) => sources.length > 0);
