@@ -7,6 +7,7 @@ import type { Checksum } from '../core/checksum.ts';
 import { matchAnchors } from './anchors.ts';
 import { loadContent } from './content.ts';
 import type { EncodeItem } from './encode-task.ts';
+import type { Segments } from './match.ts';
 import { encodePatch } from './patch.ts';
 import { sampleContent, sampleRate, sharedSamples } from './similarity.ts';
 
@@ -53,15 +54,19 @@ async function closest(
   return best;
 }
 
+/** What the patch that follows from `segments` deflates to, in bytes, beyond what as many zeros would. */
+export function deflatedPatch(old: Uint8Array, fresh: Uint8Array, segments: Segments): number {
+  const patch = encodePatch(old, fresh, segments);
+  return Math.max(0, deflateRawSync(patch, { level: 1 }).length - patch.length / ZEROS_RATIO);
+}
+
 async function resemblance(store: ByteStore, item: EncodeItem): Promise<Resemblance | undefined> {
   const fresh = await loadContent(store, item.checksum, item.size);
   const source = await closest(store, fresh, item);
   if (source === undefined) return undefined;
   const segments = matchAnchors(source.content, fresh);
   if (segments === undefined) return undefined;
-  const patch = encodePatch(source.content, fresh, segments);
-  const deflated = deflateRawSync(patch, { level: 1 }).length;
-  return { source: source.checksum, deflatedPatch: Math.max(0, deflated - patch.length / ZEROS_RATIO) };
+  return { source: source.checksum, deflatedPatch: deflatedPatch(source.content, fresh, segments) };
 }
 
 /** In the order of the items; undefined where no source shares anything with the new content. */

@@ -5,15 +5,15 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Checksum } from '../core/checksum.ts';
-import { systemErrorCode } from '../core/errors.ts';
 import type { EventSink } from '../core/events.ts';
 import { noEvents } from '../core/events.ts';
 import type { DeltaEnds } from '../formats/ostree-delta-index.ts';
+import { readFileIfThere } from '../platform/files.ts';
 import type { WorkerPool } from '../platform/workers.ts';
 import { commitMetaPath, objectPath } from '../repo/paths.ts';
 import type { Resemblance } from './estimate-task.ts';
 import { resembleContent } from './estimate-task.ts';
-import type { WorkFile } from './gather.ts';
+import type { DeltaWork, WorkFile } from './gather.ts';
 import { gatherWork } from './gather.ts';
 import { DEFAULT_PART_SIZE } from './generate.ts';
 import { spliceLarge } from './large-task.ts';
@@ -31,16 +31,24 @@ export interface FileEstimate {
   readonly expectedBytes: number;
   /** The old object it would be made from; absent when it is sent as it is. */
   readonly source?: Checksum;
+  /** The old file in its place, whether or not anything of it can be used. */
+  readonly predecessor?: { readonly checksum: Checksum; readonly size: number };
 }
 
-/** A delta that was not made. All sizes in bytes. */
-export interface DeltaEstimate extends DeltaEnds {
+/** What a device takes over from one commit to another, object by object. All sizes in bytes. */
+export interface LooseUpdate extends DeltaEnds {
   /** Objects that `to` has and `from` lacks, without the commit. */
   readonly objects: number;
-  /** What a device that has `from` downloads without the delta, as in `DeltaInfo`. */
+  /** What a device that has `from` downloads without a delta, as in `DeltaInfo`. */
   readonly looseBytes: number;
   /** Requests for that: one an object, and the commit. */
   readonly looseRequests: number;
+  /** What those objects and the commit take in the device's bare repository, each in whole blocks of 4 KiB. */
+  readonly deviceBytes: number;
+}
+
+/** A delta that was not made. */
+export interface DeltaEstimate extends LooseUpdate {
   /** Superblock and parts. */
   readonly expectedBytes: number;
   /** Superblock and parts, one request each. */
@@ -128,49 +136,111 @@ async function resembleLarge(
   return { source, deflatedPatch: (literals / facts.size) * facts.header.storedSize };
 }
 
-/** What a delta is expected to need for one file, in bytes, and from what it is made. */
-export function expectFile(
-  { facts }: Pick<WorkFile, 'facts'>,
+/** True for content that is compressed inside, nearly all of it at least. */
+export function isCompressed({ size, storedBytes }: Pick<FileEstimate, 'size' | 'storedBytes'>): boolean {
+  return storedBytes >= COMPRESSED_SHARE * size;
+}
+
+/**
+ * What a delta is expected to need for one file, in bytes: as it is, or as a patch that deflates to `deflatedPatch`,
+ * whichever is less.
+ */
+export function expectCost(
+  size: number,
+  stored: number,
+  deflatedPatch: number | undefined,
+): { readonly expectedBytes: number; readonly patched: boolean } {
+  const hardness = Math.min(1, Math.max(0, (stored / size - EASY_SHARE) / (COMPRESSED_SHARE - EASY_SHARE)));
+  const raw = Math.min(size, stored) * (RAW_FACTOR + (1 - RAW_FACTOR) * hardness);
+  if (deflatedPatch !== undefined) {
+    const share = Math.min(1, deflatedPatch / Math.max(1, stored));
+    const factor = isCompressed({ size, storedBytes: stored })
+      ? 1
+      : PATCH_FACTOR + PATCH_FACTOR_SLOPE * share;
+    const patch = SOURCE_COST + factor * deflatedPatch;
+    if (patch < raw) return { expectedBytes: OBJECT_COST + Math.round(patch), patched: true };
+  }
+  return { expectedBytes: OBJECT_COST + Math.round(raw), patched: false };
+}
+
+function estimateFile(
+  { checksum, paths, facts, sources }: WorkFile,
   found: Resemblance | undefined,
-): Pick<FileEstimate, 'expectedBytes' | 'source'> {
-  const stored = facts.header.storedSize;
-  const compressed = stored >= COMPRESSED_SHARE * facts.size;
-  const hardness = Math.min(
-    1,
-    Math.max(0, (stored / facts.size - EASY_SHARE) / (COMPRESSED_SHARE - EASY_SHARE)),
-  );
-  const raw = Math.min(facts.size, stored) * (RAW_FACTOR + (1 - RAW_FACTOR) * hardness);
-  if (found !== undefined) {
-    const share = Math.min(1, found.deflatedPatch / Math.max(1, stored));
-    const factor = compressed ? 1 : PATCH_FACTOR + PATCH_FACTOR_SLOPE * share;
-    const patch = SOURCE_COST + factor * found.deflatedPatch;
-    if (patch < raw) return { expectedBytes: OBJECT_COST + Math.round(patch), source: found.source };
-  }
-  return { expectedBytes: OBJECT_COST + Math.round(raw) };
+): FileEstimate {
+  const storedBytes = facts.header.storedSize;
+  const { expectedBytes, patched } = expectCost(facts.size, storedBytes, found?.deflatedPatch);
+  const [first] = sources;
+  return {
+    checksum,
+    paths,
+    size: facts.size,
+    storedBytes,
+    expectedBytes,
+    ...(patched && found !== undefined ? { source: found.source } : {}),
+    ...(first === undefined ? {} : { predecessor: { checksum: first.checksum, size: first.size } }),
+  };
 }
 
-/** Parts such files fill: what compresses and what does not go into different ones. */
+/**
+ * Parts such files fill: what compresses, patches, and what does not compress go into different ones. Directory objects
+ * make that at least one.
+ */
 function expectedParts(files: readonly FileEstimate[]): number {
-  const payload = { strong: 0, fast: 0 };
-  for (const { size, storedBytes, expectedBytes, source } of files) {
-    if (source !== undefined) payload.strong += Math.min(size, PAYLOAD_RATIO * expectedBytes);
-    else payload[storedBytes >= COMPRESSED_SHARE * size ? 'fast' : 'strong'] += size;
+  const payload = { strong: 1, patch: 0, fast: 0 };
+  for (const file of files) {
+    const { size, expectedBytes, source } = file;
+    if (source !== undefined) payload.patch += Math.min(size, PAYLOAD_RATIO * expectedBytes);
+    else payload[isCompressed(file) ? 'fast' : 'strong'] += size;
   }
-  return Math.ceil(payload.strong / DEFAULT_PART_SIZE) + Math.ceil(payload.fast / DEFAULT_PART_SIZE);
+  return Object.values(payload).reduce((sum, size) => sum + Math.ceil(size / DEFAULT_PART_SIZE), 0);
 }
 
-/** Sum of the sizes of those of the repository's files that are there. */
-async function sizesOf(repo: string, paths: readonly string[]): Promise<number> {
-  let sum = 0;
-  for (const path of paths) {
-    try {
-      sum += (await stat(join(repo, path))).size;
-    } catch (error) {
-      // A commit without signatures has no detached metadata.
-      if (systemErrorCode(error) !== 'ENOENT') throw error;
-    }
-  }
-  return sum;
+/** Blocks of the usual file systems, in bytes. */
+const BLOCK = 4096;
+
+function inBlocks(size: number): number {
+  return Math.ceil(size / BLOCK) * BLOCK;
+}
+
+async function sizesOf(repo: string, paths: readonly string[]): Promise<number[]> {
+  const sizes: number[] = [];
+  for (const path of paths) sizes.push((await stat(join(repo, path))).size);
+  return sizes;
+}
+
+/** A commit without signatures has no detached metadata. */
+async function signatureSize(repo: string, commit: Checksum): Promise<number> {
+  return (await readFileIfThere(join(repo, commitMetaPath(commit))))?.length ?? 0;
+}
+
+interface Measured {
+  readonly update: LooseUpdate;
+  readonly metadataBytes: number;
+  readonly commitBytes: number;
+}
+
+async function measure(repo: string, ends: DeltaEnds, work: DeltaWork): Promise<Measured> {
+  const paths = work.metadata.map(({ type, checksum }) => objectPath(checksum, type));
+  const sizes = await sizesOf(repo, paths);
+  const [commitBytes = 0] = await sizesOf(repo, [objectPath(ends.to, 'commit')]);
+  const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);
+  return {
+    update: {
+      ...ends,
+      objects: sizes.length + work.files.length,
+      looseBytes: work.looseBytes,
+      looseRequests: sizes.length + work.files.length + 1,
+      // A symlink's target lies in its inode.
+      deviceBytes: sum([...sizes, commitBytes, ...work.files.map(({ facts }) => facts.size)].map(inBlocks)),
+    },
+    metadataBytes: sum(sizes),
+    commitBytes,
+  };
+}
+
+/** What an update without a delta takes, from stored sizes. */
+export async function measureUpdate(repo: string, ends: DeltaEnds, pool: WorkerPool): Promise<LooseUpdate> {
+  return (await measure(repo, ends, await gatherWork(repo, ends, pool))).update;
 }
 
 /**
@@ -180,7 +250,7 @@ async function sizesOf(repo: string, paths: readonly string[]): Promise<number> 
 export async function estimateDelta(options: EstimateDelta): Promise<DeltaEstimate> {
   const { repo, from, to, pool, events = noEvents } = options;
   const ends: DeltaEnds = from === undefined ? { to } : { from, to };
-  const work = await gatherWork(repo, ends, options.pool);
+  const work = await gatherWork(repo, ends, pool);
 
   const found = new Map<Checksum, Resemblance>();
   const changed = work.files.filter(({ sources }) => sources.length > 0);
@@ -205,29 +275,14 @@ export async function estimateDelta(options: EstimateDelta): Promise<DeltaEstima
   ]);
 
   const files = work.files
-    .map((file): FileEstimate => ({
-      checksum: file.checksum,
-      paths: file.paths,
-      size: file.facts.size,
-      storedBytes: file.facts.header.storedSize,
-      ...expectFile(file, found.get(file.checksum)),
-    }))
+    .map((file) => estimateFile(file, found.get(file.checksum)))
     .sort((a, b) => b.expectedBytes - a.expectedBytes || (a.checksum < b.checksum ? -1 : 1));
-  const metadataBytes = await sizesOf(
-    repo,
-    work.metadata.map(({ type, checksum }) => objectPath(checksum, type)),
-  );
+  const { update, metadataBytes, commitBytes } = await measure(repo, ends, work);
   const contentBytes = files.reduce((sum, { expectedBytes }) => sum + expectedBytes, 0);
   const parts = expectedParts(files);
-  const superblock =
-    SUPERBLOCK_COST +
-    (await sizesOf(repo, [objectPath(to, 'commit'), commitMetaPath(to)])) +
-    PART_COST * parts;
+  const superblock = SUPERBLOCK_COST + commitBytes + (await signatureSize(repo, to)) + PART_COST * parts;
   return {
-    ...ends,
-    objects: work.metadata.length + files.length,
-    looseBytes: work.looseBytes,
-    looseRequests: work.metadata.length + files.length + 1,
+    ...update,
     expectedBytes:
       superblock +
       contentBytes +
