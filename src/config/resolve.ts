@@ -13,10 +13,12 @@ import type {
   AppConfig,
   BootConfig,
   Config,
+  DeltasConfig,
   DeviceConfig,
   ExpiryConfig,
   FitConfig,
   ImageConfig,
+  LimitsConfig,
   SourceConfig,
 } from './types.ts';
 
@@ -58,11 +60,8 @@ export function resolveConfig(
     boot: resolveBoot(raw.boot, board, base),
     device: resolveDevice(raw.device),
     image: resolveImage(raw.image),
-    deltas: {
-      from: raw.deltas.from,
-      fromNothing: raw.deltas['from-nothing'],
-      maxRatio: raw.deltas['max-ratio'],
-    },
+    deltas: resolveDeltas(raw.deltas, base),
+    limits: resolveLimits(raw.limits),
     apps: resolveApps(raw.apps, base, fault),
     signing: { keys: resolve(base, raw.signing.keys), expires: resolveExpiry(raw.signing.expires) },
     output: resolve(base, raw.output),
@@ -226,6 +225,41 @@ function resolveImage(image: RawConfig['image']): ImageConfig {
     ...(remote === undefined ? {} : { remote }),
     sysrootReadonly: image['sysroot-readonly'],
     seedVar: image['seed-var'],
+  };
+}
+
+/** Releases that get a delta when nothing is said about it. */
+const DEFAULT_LAST = 3;
+
+function resolveDeltas(deltas: RawConfig['deltas'], base: string): DeltasConfig {
+  const { last, versions, fleet } = deltas.from;
+  const memory = deltas['max-device-memory'];
+  const named = versions.length > 0 || fleet !== undefined;
+  return {
+    from: {
+      last: last ?? (named ? 0 : DEFAULT_LAST),
+      versions,
+      ...(fleet === undefined ? {} : { fleet: resolve(base, fleet) }),
+    },
+    fromNothing: deltas['from-nothing'],
+    maxRatio: deltas['max-ratio'],
+    // The schema has accepted these sizes.
+    ...(deltas.budget === undefined ? {} : { budget: parseSize(deltas.budget) ?? 0 }),
+    keep: deltas.keep,
+    ...(memory === undefined ? {} : { maxDeviceMemory: parseSize(memory) ?? 0 }),
+  };
+}
+
+function resolveLimits(limits: RawConfig['limits']): LimitsConfig {
+  const download = limits['max-download'];
+  const requests = limits['max-requests'];
+  const writes = limits['max-device-writes'];
+  const boot = limits['max-boot'];
+  return {
+    ...(download === undefined ? {} : { download: parseSize(download) ?? 0 }),
+    ...(requests === undefined ? {} : { requests }),
+    ...(writes === undefined ? {} : { deviceWrites: parseSize(writes) ?? 0 }),
+    ...(boot === undefined ? {} : { boot: parseSize(boot) ?? 0 }),
   };
 }
 

@@ -6,7 +6,7 @@
  */
 import { z } from 'zod';
 import { DURATION, parseDuration } from './durations.ts';
-import { SIZE } from './sizes.ts';
+import { SIZE, parseSize } from './sizes.ts';
 import { APP_NAME, BRANCH, IDENTIFIER, OSNAME, VERSION, branchProblem } from './names.ts';
 
 /** A century: far beyond any sensible expiry, and safely inside the four-digit years TUF can write. */
@@ -389,11 +389,29 @@ const deltas = z
       from: z
         .strictObject(
           {
-            last: whole(0, 100).default(3).meta({
-              description: 'How many earlier releases of the branch get a delta to the new one.',
-            }),
+            last: whole(0, 100)
+              .optional()
+              .meta({
+                description:
+                  'How many earlier releases of the branch get a delta to the new one. Default: 3, or none when versions or fleet name them.',
+                examples: [3],
+              }),
+            versions: list(text(VERSION, 'a version such as 1.4.0'), 'versions such as ["1.4.0", "1.2.1"]')
+              .max(1000, 'at most 1000 versions')
+              .default([])
+              .meta({
+                description: 'Versions that get a delta besides those. Numbers need quotes.',
+                examples: [['1.4.0', '1.2.1']],
+              }),
+            fleet: path('a census of the fleet')
+              .optional()
+              .meta({
+                description:
+                  'A file of lines "version,count": what the devices run. Every version in it may get a delta.',
+                examples: ['./fleet.csv'],
+              }),
           },
-          'the key last, such as { last: 3 }',
+          'keys last, versions, fleet, such as { last: 3 }',
         )
         .prefault({})
         .meta({ description: 'The releases that deltas start from.' }),
@@ -406,11 +424,62 @@ const deltas = z
         .max(10, 'a number above 0 and at most 10')
         .default(0.8)
         .meta({ description: 'Drop a delta larger than this share of the objects it replaces.' }),
+      budget: size('a size for all deltas of a release together')
+        .optional()
+        .meta({
+          description:
+            'Bytes for all deltas of a release together; those that save the fleet most per byte come first. Default: no limit.',
+          examples: ['200MB'],
+        }),
+      keep: whole(2, 1000).default(3).meta({
+        description: 'How many newest releases of the branch keep the deltas that lead to them.',
+      }),
+      'max-device-memory': size('a size of at least 1MB')
+        .refine((value) => (parseSize(value) ?? 0) >= 1e6, 'a size of at least 1MB')
+        .optional()
+        .meta({
+          description:
+            'Memory a device may need to apply one part of a delta. Default: what the largest files need.',
+          examples: ['64MB'],
+        }),
     },
-    'keys from, from-nothing, max-ratio',
+    'keys from, from-nothing, max-ratio, budget, keep, max-device-memory',
   )
   .prefault({})
   .meta({ description: 'Static deltas to the new release.' });
+
+const limits = z
+  .strictObject(
+    {
+      'max-download': size('a size')
+        .optional()
+        .meta({
+          description: 'Bytes a device may download for an update.',
+          examples: ['20MB'],
+        }),
+      'max-requests': whole(1, 10_000_000).optional().meta({
+        description: 'HTTP requests a device may need for an update.',
+      }),
+      'max-device-writes': size('a size')
+        .optional()
+        .meta({
+          description: 'Bytes a device may write for an update, in blocks of 4 KiB.',
+          examples: ['100MB'],
+        }),
+      'max-boot': size('a size')
+        .optional()
+        .meta({
+          description: 'Bytes that the kernels of two deployments may need in /boot.',
+          examples: ['60MB'],
+        }),
+    },
+    'keys max-download, max-requests, max-device-writes, max-boot',
+  )
+  .prefault({})
+  .meta({
+    description:
+      'What an update may cost. A release that is dearer, from any version that deltas.from names, is not published.',
+  });
 
 const app = z.strictObject(
   {
@@ -480,6 +549,7 @@ export const configSchema = z
       device,
       image,
       deltas,
+      limits,
       apps: list(app, 'apps such as [{ compose: ./apps/shop/docker-compose.yml }]')
         .max(1000, 'at most 1000 apps')
         .default([])

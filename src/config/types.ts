@@ -111,11 +111,29 @@ export interface DeltasConfig {
   readonly from: {
     /** How many earlier releases of the branch get a delta to the new one. */
     readonly last: number;
+    /** Versions that get one besides. */
+    readonly versions: readonly string[];
+    /** A file that counts the devices of each version. */
+    readonly fleet?: string;
   };
   /** Whether a delta from nothing is made, for devices that have no release of this branch. */
   readonly fromNothing: boolean;
   /** A delta larger than this share of what it replaces is dropped. */
   readonly maxRatio: number;
+  /** Bytes for all deltas of a release together. */
+  readonly budget?: number;
+  /** How many newest releases of the branch keep the deltas that lead to them, the new one included. */
+  readonly keep: number;
+  /** Bytes of memory that applying one part may need. */
+  readonly maxDeviceMemory?: number;
+}
+
+/** What an update may cost; bytes, but for the requests. */
+export interface LimitsConfig {
+  readonly download?: number;
+  readonly requests?: number;
+  readonly deviceWrites?: number;
+  readonly boot?: number;
 }
 
 export interface AppConfig {
@@ -153,6 +171,7 @@ export interface Config {
   readonly device: DeviceConfig;
   readonly image: ImageConfig;
   readonly deltas: DeltasConfig;
+  readonly limits: LimitsConfig;
   readonly apps: readonly AppConfig[];
   readonly signing: SigningConfig;
   readonly output: string;

@@ -50,7 +50,8 @@ describe('a valid configuration', () => {
       },
       device: { scripts: false },
       image: { label: 'root', margin: { ratio: 1 }, sysrootReadonly: false, seedVar: true },
-      deltas: { from: { last: 3 }, fromNothing: true, maxRatio: 0.8 },
+      deltas: { from: { last: 3, versions: [] }, fromNothing: true, maxRatio: 0.8, keep: 3 },
+      limits: {},
       apps: [],
       signing: {
         keys: '/project/keys',
@@ -93,7 +94,8 @@ output: ../out
       version: { kind: 'literal', version: '1.10' },
       ostree: { branch: 'gateway/stable', osname: 'gw', layout: 'meta-updater' },
       boot: { kargs: ['console=ttymxc0', 'quiet', 'dyndbg="file a.c +p"'], rollback: { attempts: 5 } },
-      deltas: { from: { last: 0 }, fromNothing: false, maxRatio: 0.5 },
+      deltas: { from: { last: 0, versions: [] }, fromNothing: false, maxRatio: 0.5, keep: 3 },
+      limits: {},
       apps: [
         { name: 'shop', compose: '/project/apps/shop/docker-compose.yml' },
         { name: 'other', compose: '/project/x.yml' },
