@@ -10,6 +10,7 @@ import {
   shownPath,
 } from './format.ts';
 import { columns, nextStep, renderRows } from './summary.ts';
+import { updateCostLines } from './update-cost.ts';
 import type { Outcome } from './run.ts';
 import type { Paint } from './terminal.ts';
 
@@ -28,6 +29,16 @@ function objectsText({ objects, bytes }: ReleaseReport): string {
   return `${plural(objects.total, 'object')}${content}; ${plural(objects.written, 'new one')}, ${formatBytes(bytes.written)} stored`;
 }
 
+function manifestDeltas({ deltas }: ReleaseReport): string[] {
+  const lines = deltas.map((delta) => [
+    delta.fromVersion === undefined ? 'from nothing' : `from ${delta.fromVersion}`,
+    formatBytes(delta.bytes),
+    `instead of ${formatBytes(delta.looseBytes)}`,
+    `(${formatPercent(delta.bytes, delta.looseBytes)})`,
+  ]);
+  return columns(lines, [1, 2, 3]);
+}
+
 function releaseText(report: ReleaseReport, paint: Paint): string {
   const { version, product, machine, branch, commit, parent, output, manifest } = report;
   const how = report.unchanged
@@ -35,12 +46,8 @@ function releaseText(report: ReleaseReport, paint: Paint): string {
     : report.rollbackOf === undefined
       ? 'released'
       : `released, with the tree of ${report.rollbackOf}`;
-  const deltas = report.deltas.map((delta) => [
-    delta.fromVersion === undefined ? 'from nothing' : `from ${delta.fromVersion}`,
-    formatBytes(delta.bytes),
-    `instead of ${formatBytes(delta.looseBytes)}`,
-    `(${formatPercent(delta.bytes, delta.looseBytes)})`,
-  ]);
+  const deltas =
+    report.updateCost === undefined ? manifestDeltas(report) : updateCostLines(report.updateCost);
   const apps = report.apps.map(({ name, digest, services }) => [
     name,
     shortChecksum(digest),
@@ -51,7 +58,7 @@ function releaseText(report: ReleaseReport, paint: Paint): string {
       ['commit', commit],
       ['branch', parent === undefined ? branch : `${branch}, after ${shortChecksum(parent)}`],
       ['objects', objectsText(report)],
-      ['deltas', deltas.length === 0 ? 'none' : columns(deltas, [1, 2, 3])],
+      [report.updateCost === undefined ? 'deltas' : 'updates', deltas.length === 0 ? 'none' : deltas],
       ['apps', columns(apps)],
       ['download', `${formatBytes(report.download.full)} for a device that has nothing`],
       ['output', shownPath(output)],

@@ -35,25 +35,47 @@ async function namesIn(directory: string): Promise<string[]> {
   }
 }
 
-/** Every delta of the repository that has a superblock, sorted by name. Without `deltas/` there are none. */
-export async function listDeltas(repo: string): Promise<ListedDelta[]> {
-  const found: ListedDelta[] = [];
+/** Every directory below `deltas/` that is named like a delta, sorted; one without a superblock is unfinished. */
+export async function listDeltaDirectories(
+  repo: string,
+): Promise<(ListedDelta & { readonly finished: boolean })[]> {
+  const found: (ListedDelta & { readonly finished: boolean })[] = [];
   for (const prefix of await namesIn(join(repo, 'deltas'))) {
     for (const rest of await namesIn(join(repo, 'deltas', prefix))) {
       const ends = deltaEndsFromPath(prefix, rest);
       if (ends === undefined) continue;
-      // A delta without its superblock is one that was never finished.
-      const names = await namesIn(join(repo, deltaPath(ends)));
-      if (names.includes('superblock')) found.push({ ...ends, name: deltaName(ends), path: deltaPath(ends) });
+      const path = deltaPath(ends);
+      const finished = (await namesIn(join(repo, path))).includes('superblock');
+      found.push({ ...ends, name: deltaName(ends), path, finished });
     }
   }
   return found.sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
+/** Every delta of the repository that has a superblock, sorted by name. Without `deltas/` there are none. */
+export async function listDeltas(repo: string): Promise<ListedDelta[]> {
+  const directories = await listDeltaDirectories(repo);
+  return directories.flatMap(({ from, to, name, path, finished }) =>
+    finished ? [{ ...(from === undefined ? {} : { from }), to, name, path }] : [],
+  );
+}
+
+/** Removes a delta, its superblock first: without it clients do not know of the rest. */
+export async function removeDelta(repo: string, path: string): Promise<void> {
+  await rm(join(repo, path, 'superblock'), { force: true });
+  await rm(join(repo, path), { recursive: true, force: true });
+}
+
+/** Which deltas are told of; all of them when there is no such rule. */
+export type DeltaFilter = (ends: DeltaEnds) => boolean;
+
 /** Name and SHA-256 of the superblock of every delta, as a summary lists them. */
-export async function deltaDigests(repo: string): Promise<(readonly [string, Checksum])[]> {
+export async function deltaDigests(
+  repo: string,
+  listed: DeltaFilter = () => true,
+): Promise<(readonly [string, Checksum])[]> {
   const digests: (readonly [string, Checksum])[] = [];
-  for (const { name, ...ends } of await listDeltas(repo)) {
+  for (const { name, ...ends } of (await listDeltas(repo)).filter(listed)) {
     const superblock = await readFile(join(repo, superblockPath(ends)));
     digests.push([name, createHash('sha256').update(superblock).digest('hex') as Checksum]);
   }
@@ -71,9 +93,12 @@ export interface IndexChanges {
  * are right already are not touched; indexes of targets without a delta are removed. Clients look at an index
  * only when the repository's config has `core.indexed-deltas` or the summary says `ostree.summary.indexed-deltas`.
  */
-export async function writeDeltaIndexes(repo: string): Promise<IndexChanges> {
+export async function writeDeltaIndexes(
+  repo: string,
+  listed: DeltaFilter = () => true,
+): Promise<IndexChanges> {
   const byTarget = new Map<Checksum, Parameters<typeof encodeDeltaIndex>[0][number][]>();
-  const digests = new Map(await deltaDigests(repo));
+  const digests = new Map(await deltaDigests(repo, listed));
   for (const { from, to, name } of await listDeltas(repo)) {
     const digest = digests.get(name);
     if (digest === undefined) continue;

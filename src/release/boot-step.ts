@@ -12,12 +12,15 @@ import type { ManifestBoot } from './manifest.ts';
 import type { ReleaseFile } from './release-files.ts';
 import { sha256 } from './release-files.ts';
 import type { ReleaseSession } from './session.ts';
+import type { BootCost } from './update-cost.ts';
 
 export interface BootFiles {
   /** Paths below the release's directory. */
   readonly files: readonly ReleaseFile[];
   /** Absent when the configuration names no boot loader. */
   readonly manifest?: ManifestBoot;
+  /** Bytes in /boot: of this release alone, and with the one before it. Zero without a boot loader. */
+  readonly cost: BootCost;
 }
 
 /** What a plan says, for people and for tools that prepare a device. */
@@ -50,7 +53,7 @@ export async function bootFiles(
 ): Promise<BootFiles> {
   const { config, repo, events } = session;
   const { loader } = config.boot;
-  if (loader === 'none') return { files: [] };
+  if (loader === 'none') return { files: [], cost: { one: 0, two: 0 } };
   events({ type: 'stage', stage: 'boot', title: 'Planning the deployment' });
   const plan = (previous?: EarlierDeployment): Promise<BootPlan> =>
     planRelease(config, openStore(repo), commit, { ...content, loader }, previous);
@@ -77,11 +80,13 @@ export async function bootFiles(
     for (const [path, bytes] of renderLoader(update)) files.push([`boot/update/${path}`, bytes]);
   }
   files.push(['boot/plan.json', utf8(`${JSON.stringify(plans, null, 2)}\n`)]);
+  const bootcsum = first.deployments[0]?.layout.bootcsum ?? commit;
   return {
     files,
+    cost: { one: first.bootBytes, two: update?.bootBytes ?? first.bootBytes, bootcsum },
     manifest: {
       loader,
-      bootcsum: first.deployments[0]?.layout.bootcsum ?? commit,
+      bootcsum,
       kargs: [...content.kargs],
       files: files.map(([path, bytes]) => ({ path, size: bytes.length, sha256: sha256(bytes) })),
     },

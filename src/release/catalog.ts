@@ -4,6 +4,7 @@ import type { Checksum } from '../core/checksum.ts';
 import { TreewrightError } from '../core/errors.ts';
 import type { JsonObject } from '../formats/canonical-json.ts';
 import type { TufTarget } from '../formats/tuf.ts';
+import type { DeltaStats } from './delta-stats.ts';
 import type { ReleaseManifest } from './manifest.ts';
 import { manifestTarget } from './manifest.ts';
 
@@ -64,6 +65,7 @@ export function withRelease(
   targets: Targets,
   manifest: ReleaseManifest,
   manifestBytes: { readonly length: number; readonly sha256: Checksum },
+  deltaStats?: DeltaStats,
 ): Map<string, TufTarget> {
   const { product, machine, version, sequence, created, ostree } = manifest;
   return new Map([
@@ -90,6 +92,7 @@ export function withRelease(
           uri: null,
           createdAt: created,
           updatedAt: created,
+          ...(deltaStats === undefined ? {} : { 'delta-stats': { ...deltaStats } }),
         },
       },
     ],

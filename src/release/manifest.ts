@@ -98,6 +98,8 @@ const manifestSchema = z.strictObject({
   deltas: z.array(deltaSchema),
   boot: bootSchema.optional(),
   apps: z.array(appSchema),
+  /** What updates to this release cost; absent in releases of earlier versions of treewright. */
+  updateCost: fileSchema.optional(),
 });
 
 export type ReleaseManifest = z.infer<typeof manifestSchema>;

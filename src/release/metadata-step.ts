@@ -6,6 +6,7 @@ import type { RootRole } from '../trust/tuf-root.ts';
 import { createRoot } from '../trust/tuf-root.ts';
 import { planTufUpdate, writeTufUpdate } from '../trust/tuf-update.ts';
 import { withRelease } from './catalog.ts';
+import type { DeltaStats } from './delta-stats.ts';
 import type { ReleaseManifest } from './manifest.ts';
 import { sha256 } from './release-files.ts';
 import type { ReleaseSession } from './session.ts';
@@ -15,6 +16,8 @@ import { TRUSTED_ROOT } from './session.ts';
 export interface StoredManifest {
   readonly manifest: ReleaseManifest;
   readonly bytes: Uint8Array;
+  /** The document beside the repository that tells what its deltas cost. */
+  readonly deltaStats?: DeltaStats;
 }
 
 /**
@@ -30,10 +33,12 @@ export async function publishMetadata(session: ReleaseSession, release?: StoredM
     ...(release === undefined
       ? {}
       : {
-          targets: withRelease(targets, release.manifest, {
-            length: release.bytes.length,
-            sha256: sha256(release.bytes),
-          }),
+          targets: withRelease(
+            targets,
+            release.manifest,
+            { length: release.bytes.length, sha256: sha256(release.bytes) },
+            release.deltaStats,
+          ),
         }),
     signers: {
       ...(signers.targets === undefined ? {} : { targets: signers.targets }),

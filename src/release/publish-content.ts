@@ -4,7 +4,9 @@
  * release is read back and checked.
  */
 import type { Checksum } from '../core/checksum.ts';
+import { utf8 } from '../core/bytes.ts';
 import { TreewrightError } from '../core/errors.ts';
+import { writeDeltaIndexes } from '../delta/list.ts';
 import { commitSize } from '../repo/size.ts';
 import { openStore } from '../platform/store.ts';
 import { commitMetadata } from '../repo/commit.ts';
@@ -14,15 +16,21 @@ import { beginTransaction } from '../repo/transaction.ts';
 import { bootFiles } from './boot-step.ts';
 import type { ReleaseEntry } from './catalog.ts';
 import type { ContentProvider, ReleaseContent } from './content.ts';
-import { buildDeltas } from './deltas-step.ts';
+import { measureCosts } from './cost-step.ts';
+import { writeDeltaStats } from './delta-stats.ts';
+import { buildDeltas, manifestDelta } from './deltas-step.ts';
+import { checkLimits } from './limits.ts';
 import type { ManifestApp, ManifestDelta, ReleaseManifest } from './manifest.ts';
 import { encodeManifest, manifestTarget } from './manifest.ts';
 import { readManifest } from './read-manifest.ts';
-import { writeReleaseDirectory } from './release-files.ts';
+import { sha256, writeReleaseDirectory } from './release-files.ts';
 import { publishMetadata } from './metadata-step.ts';
+import type { BranchUpdate } from './repository-step.ts';
 import { publishBranch, signStoredCommit, storeCommit } from './repository-step.ts';
 import type { ReleaseSession } from './session.ts';
+import { keptDeltas, removeStaleDeltas } from './stale-deltas.ts';
 import { checkNotOlder, commitTimestamp } from './timestamp.ts';
+import type { UpdateCosts } from './update-cost.ts';
 import { verifyReleaseContent } from './verify-content.ts';
 
 export interface ReleaseReport {
@@ -45,7 +53,12 @@ export interface ReleaseReport {
   /** What a device without any object downloads, in bytes. */
   readonly download: { readonly full: number };
   readonly rollbackOf?: string;
+  /** What updates to it cost; absent when nothing was published. */
+  readonly updateCost?: UpdateCosts;
 }
+
+/** A file of the release's directory. */
+const UPDATE_COST = 'update-cost.json';
 
 /** Publishes what `provide` stages as the next release. */
 export async function publishContent(
@@ -95,25 +108,56 @@ export async function publishContent(
   const boot = await bootFiles(session, commit, parent, content);
   // Before the deltas, which take minutes: a registry that does not answer is known at once.
   const apps = await content.apps();
-  const deltas = await buildDeltas(session, commit);
+  const deltas = await buildDeltas(session, content.version, commit);
+  const listed = await keptDeltas({
+    repo,
+    releases: session.releases,
+    keep: config.deltas.keep,
+    branch: config.ostree.branch,
+    commit,
+    published: deltas.made.map(({ info }) => info),
+  });
+  await writeDeltaIndexes(repo, listed);
+  const update: BranchUpdate = {
+    repo,
+    branch: config.ostree.branch,
+    commit,
+    signers: session.signers.ostree ?? [],
+    lastModified: seconds(session),
+    listed,
+  };
+  const costs = await measureCosts(session, deltas, boot.cost, parent, update);
+  checkLimits(costs, deltas.plan, config.limits);
+  const costBytes = utf8(`${JSON.stringify(costs, null, 2)}\n`);
+  const deltaStats = await writeDeltaStats(repo, commit, deltas.made);
   const manifest = await describe(session, content, commit, parent, {
-    deltas,
+    deltas: deltas.made.map(manifestDelta),
     apps,
     ...(boot.manifest === undefined ? {} : { boot: boot.manifest }),
+    updateCost: { path: UPDATE_COST, size: costBytes.length, sha256: sha256(costBytes) },
   });
   const manifestBytes = encodeManifest(manifest);
 
   events({ type: 'stage', stage: 'verify', title: 'Reading the release back' });
-  await writeReleaseDirectory(output, content.version, manifestBytes, boot.files);
+  await writeReleaseDirectory(output, content.version, manifestBytes, [
+    ...boot.files,
+    [UPDATE_COST, costBytes],
+  ]);
   const known = parent === undefined ? [] : [parent.commit];
   await verifyReleaseContent(openStore(output), manifest, { events, known });
 
   session.checkpoint();
   events({ type: 'stage', stage: 'release', title: 'Publishing' });
-  await publishBranch(repo, config.ostree.branch, commit, session.signers.ostree ?? [], seconds(session));
-  await publishMetadata(session, { manifest, bytes: manifestBytes });
+  await publishBranch(update);
+  await publishMetadata(session, {
+    manifest,
+    bytes: manifestBytes,
+    ...(deltaStats === undefined ? {} : { deltaStats }),
+  });
+  // Nothing leads to them any more; a device in the middle of such an update falls back to objects.
+  await removeStaleDeltas(repo, listed);
   events({ type: 'done', stage: 'release', summary: `${config.product} ${content.version} published` });
-  return report(session, manifest, stats, false);
+  return { ...report(session, manifest, stats, false), updateCost: costs };
 }
 
 function seconds(session: ReleaseSession): number {
@@ -162,7 +206,7 @@ async function describe(
   content: ReleaseContent,
   commit: Checksum,
   parent: ReleaseEntry | undefined,
-  parts: Pick<ReleaseManifest, 'deltas' | 'apps' | 'boot'>,
+  parts: Pick<ReleaseManifest, 'deltas' | 'apps' | 'boot' | 'updateCost'>,
 ): Promise<ReleaseManifest> {
   const { config, repo } = session;
   const { timestamp } = await readCommit(openStore(repo), commit);
@@ -193,6 +237,7 @@ async function describe(
     deltas: parts.deltas,
     ...(parts.boot === undefined ? {} : { boot: parts.boot }),
     apps: parts.apps,
+    ...(parts.updateCost === undefined ? {} : { updateCost: parts.updateCost }),
   };
 }
 

@@ -1,5 +1,4 @@
 /** The OSTree side of a release: commit, signature, deltas, summary, ref, in the order in which they may appear. */
-import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Checksum } from '../core/checksum.ts';
 import type { Vardict } from '../formats/gvariant.ts';
@@ -14,6 +13,7 @@ import { buildSummary, writeRef } from '../repo/refs.ts';
 import type { Transaction } from '../repo/transaction.ts';
 import type { Signer } from '../trust/ed25519.ts';
 import { signCommit } from '../trust/ostree-sign.ts';
+import type { DeltaFilter } from '../delta/list.ts';
 import { deltaDigests } from '../delta/list.ts';
 import { replaceSummary } from './summary.ts';
 
@@ -51,25 +51,31 @@ export async function signStoredCommit(
   await writeFileAtomic(path, await signCommit(bytes, signers, await readFileIfThere(path)));
 }
 
-/** Replaces the signed summary, then moves the branch. */
-export async function publishBranch(
-  repo: string,
-  branch: string,
-  commit: Checksum,
-  signers: readonly Signer[],
-  lastModified: number,
-): Promise<void> {
-  const summary = await buildSummary({
+export interface BranchUpdate {
+  readonly repo: string;
+  readonly branch: string;
+  readonly commit: Checksum;
+  readonly signers: readonly Signer[];
+  /** Seconds since 1970. */
+  readonly lastModified: number;
+  /** The deltas that the summary lists. */
+  readonly listed: DeltaFilter;
+}
+
+/** The summary as it will be once the branch has moved. */
+export async function branchSummary(update: BranchUpdate): Promise<Uint8Array> {
+  const { repo, branch, commit, lastModified, listed } = update;
+  return buildSummary({
     repo,
-    deltas: await deltaDigests(repo),
+    deltas: await deltaDigests(repo, listed),
     lastModified,
     pending: new Map([[branch, commit]]),
   });
-  await replaceSummary(repo, summary, signers);
-  await writeRef(repo, branch, commit);
 }
 
-/** Removes a delta that is not to be published. */
-export async function removeDelta(repo: string, path: string): Promise<void> {
-  await rm(join(repo, path), { recursive: true, force: true });
+/** Replaces the signed summary, then moves the branch. */
+export async function publishBranch(update: BranchUpdate): Promise<void> {
+  const { repo, branch, commit, signers } = update;
+  await replaceSummary(repo, await branchSummary(update), signers);
+  await writeRef(repo, branch, commit);
 }

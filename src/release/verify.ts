@@ -4,6 +4,7 @@ import type { Checksum } from '../core/checksum.ts';
 import type { Diagnostic } from '../core/diagnostics.ts';
 import { TreewrightError, systemErrorCode } from '../core/errors.ts';
 import type { EventSink } from '../core/events.ts';
+import { parseDeltaName, superblockPath } from '../formats/ostree-delta-index.ts';
 import { MAX_SUMMARY_SIZE, decodeSummary } from '../formats/ostree-summary.ts';
 import { decodeTufFile } from '../formats/tuf.ts';
 import type { ByteStore } from '../platform/store.ts';
@@ -14,6 +15,7 @@ import { verifyTufRepository } from '../trust/tuf-verify.ts';
 import type { ReleaseEntry } from './catalog.ts';
 import { listReleases } from './catalog.ts';
 import type { ReleaseManifest } from './manifest.ts';
+import { verifyDeltaStats } from './delta-stats.ts';
 import { readManifest } from './read-manifest.ts';
 import { verifyReleaseContent, verifySignedCommit } from './verify-content.ts';
 
@@ -70,13 +72,19 @@ export async function verifyRelease(options: VerifyOptions): Promise<VerifyRepor
     throw new TreewrightError('trust/no-release', `the TUF targets of ${location} name no release`);
   }
 
+  const newestOnBranch = new Set(new Map(entries.map((entry) => [entry.branch, entry])).values());
   const checked = new Set<Checksum>();
   const releases: VerifiedRelease[] = [];
   let manifest: ReleaseManifest | undefined;
   for (const entry of entries) {
     events({ type: 'stage', stage: 'verify', title: `Checking release ${entry.version}` });
     manifest = await readManifest(store, targets, entry);
-    const { objects, deltas, apps } = await verifyReleaseContent(store, manifest, { events, checked });
+    const { objects, deltas, apps } = await verifyReleaseContent(store, manifest, {
+      events,
+      checked,
+      deltasMayBeGone: !newestOnBranch.has(entry),
+    });
+    await verifyDeltaStats(subStore(store, 'ostree'), targets, entry);
     releases.push({ version: entry.version, commit: entry.commit, objects, deltas, apps });
     events({
       type: 'done',
@@ -153,6 +161,15 @@ async function verifyPointers(
   const keys = newest.ostree.publicKeys.map((key) => Buffer.from(key, 'base64'));
   verifySummarySignature(bytes, await repo.read('summary.sig', MAX_SUMMARY_SIZE), keys);
   const summary = decodeSummary(bytes);
+  for (const [name] of summary.deltas) {
+    const path = superblockPath(parseDeltaName(name));
+    if ((await repo.head(path, 1)) !== undefined) continue;
+    throw new TreewrightError(
+      'trust/missing-delta',
+      `the summary of ${repo.location} lists the static delta ${name}, but ${path} is missing`,
+      { data: { delta: name, path } },
+    );
+  }
   const last = new Map(entries.map((entry) => [entry.branch, entry.commit]));
   for (const [branch, commit] of last) {
     const pointers = [
