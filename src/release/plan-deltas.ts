@@ -4,6 +4,8 @@ import type { Config } from '../config/types.ts';
 import type { Checksum } from '../core/checksum.ts';
 import { TreewrightError, isTreewrightError } from '../core/errors.ts';
 import type { EventSink } from '../core/events.ts';
+import type { CompressionCost } from '../delta/advice.ts';
+import { compressionCosts } from '../delta/advice.ts';
 import type { DeltaDecision } from '../delta/choose.ts';
 import { chooseDeltas } from '../delta/choose.ts';
 import type { DeltaEstimate } from '../delta/estimate.ts';
@@ -16,6 +18,7 @@ import { readMetadata } from '../repo/read.ts';
 import { readTufState } from '../trust/tuf-verify.ts';
 import type { ReleaseEntry } from './catalog.ts';
 import { listReleases } from './catalog.ts';
+import { compressionNotes } from './compression-advice.ts';
 import type { Fleet } from './fleet.ts';
 import { readFleet } from './fleet.ts';
 import { TRUSTED_ROOT } from './session.ts';
@@ -45,6 +48,8 @@ export interface DeltaPlan {
   readonly unknown: readonly { readonly version: string; readonly devices: number }[];
   /** What a device without any object downloads: objects one by one, and through the delta from nothing. */
   readonly fromNothing: { readonly bytes: number; readonly requests: number; readonly expectedBytes: number };
+  /** What is lost to compression inside of files, in the update that most devices make. */
+  readonly compressed: readonly CompressionCost[];
 }
 
 export interface PlanDeltas {
@@ -127,6 +132,13 @@ export async function planDeltas(options: PlanDeltas): Promise<DeltaPlan> {
     found.push({ devices: 1, looseBytes, expectedBytes, mustSave: false, estimate: scratch });
   }
   for (const { version: name, devices } of unknown) warnOfUnknown(events, name, devices, whole, options);
+  const served = [...found]
+    .sort((a, b) => b.devices - a.devices)
+    .find((delta) => delta.version !== undefined);
+  const costs = served === undefined ? [] : await compressionCosts(repo, served.estimate, pool);
+  for (const diagnostic of compressionNotes(served?.version ?? '', costs)) {
+    events({ type: 'diagnostic', diagnostic });
+  }
   return {
     version,
     to,
@@ -135,6 +147,7 @@ export async function planDeltas(options: PlanDeltas): Promise<DeltaPlan> {
     deltas: chooseDeltas(found, { maxRatio, budget }),
     unknown,
     fromNothing: whole,
+    compressed: costs,
   };
 }
 

@@ -2,6 +2,7 @@
 import type { Checksum } from '../core/checksum.ts';
 import type { PartMemory } from '../delta/explain.ts';
 import type { FileEstimate, LooseUpdate } from '../delta/estimate.ts';
+import { isCompressed } from '../delta/estimate.ts';
 import type { MadeDelta } from './deltas-step.ts';
 import type { DeltaPlan, PlannedDelta } from './plan-deltas.ts';
 
@@ -138,11 +139,9 @@ export function downloadOf({ delta, loose }: UpdateCost): Download {
   return delta ?? loose;
 }
 
-/** Stored content of which no compressor saves a tenth is compressed inside. */
-const COMPRESSED_SHARE = 0.9;
-
 /** Why a file costs what it costs. */
-export function whyFileCosts({ size, storedBytes, source }: FileEstimate): string {
-  if (storedBytes >= COMPRESSED_SHARE * size) return 'compressed content';
-  return source === undefined ? 'new' : 'changed';
+export function whyFileCosts(file: FileEstimate): string {
+  if (isCompressed(file)) return 'compressed content';
+  if (file.predecessor === undefined) return 'new';
+  return file.source === undefined ? 'changed beyond recognition' : 'changed';
 }
