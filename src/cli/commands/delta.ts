@@ -7,6 +7,7 @@ import {
   deltaShownText,
   deltaVerifiedText,
 } from '../delta-text.ts';
+import { TreewrightError } from '../../core/errors.ts';
 import { nearestName } from '../../config/suggest.ts';
 import { nonEmpty, wholeNumber } from '../options.ts';
 import type { CommandModule, CommonOptions, Runner } from '../run.ts';
@@ -14,8 +15,9 @@ import { addCommonOptions } from '../run.ts';
 import { megabytes } from '../size-option.ts';
 
 interface GenerateOptions extends CommonOptions {
-  readonly repo: string;
-  readonly to: string;
+  readonly repo?: string;
+  readonly to?: string;
+  readonly config: string;
   readonly from?: string;
   readonly dryRun?: boolean;
   readonly minFallbackSize?: number;
@@ -95,10 +97,14 @@ function generate(parent: Command, run: Runner): void {
     .command('generate', { isDefault: true })
     .summary('make a static delta')
     .description('Makes a static delta in an archive repository, or in a file, and tells what it saves.')
-    .requiredOption('--repo <dir>', 'the archive repository that has both commits', nonEmpty)
-    .requiredOption('--to <commit>', 'the commit it leads to: a branch or a checksum', nonEmpty)
+    .option('--repo <dir>', 'the archive repository that has both commits', nonEmpty)
+    .option('--to <commit>', 'the commit it leads to: a branch or a checksum', nonEmpty)
     .option('--from <commit>', 'the commit a device has; without it the delta is from nothing', nonEmpty)
-    .option('--dry-run', 'tell what it would be worth, by file, with the default sizes; make nothing')
+    .option(
+      '--dry-run',
+      'tell what it would be worth, by file, with the default sizes; make nothing. Without --repo: the plan of the newest release',
+    )
+    .option('-c, --config <file>', 'the configuration of that plan', nonEmpty, 'treewright.yaml')
     .option(
       '--min-fallback-size <size>',
       'leave new files larger than this to an ordinary fetch (default: none)',
@@ -132,15 +138,26 @@ Sizes are such as 20MB, 16MiB; a plain number counts megabytes of 1,000,000 byte
 
 Examples:
   $ treewright delta generate --repo repo --from gateway/stable^ --to gateway/stable
+  $ treewright delta --dry-run --config treewright.yaml
   $ treewright delta generate --repo repo --to gateway/stable --inline --sign keys/ostree.key --output update.delta`,
     );
   addCommonOptions(command).action((options: GenerateOptions) =>
     run(options, async ({ events, env, now, checkpoint }) => {
       const started = performance.now();
       const elapsed = (): number => Math.round(performance.now() - started);
+      if (options.dryRun === true && options.repo === undefined) {
+        const { loadConfig } = await import('../../config/load.ts');
+        const { planReleaseDeltas } = await import('../../release/plan-deltas.ts');
+        const { deltaPlanOutcome } = await import('../delta-plan.ts');
+        const config = await loadConfig(options.config, (diagnostic) =>
+          events({ type: 'diagnostic', diagnostic }),
+        );
+        return deltaPlanOutcome(await planReleaseDeltas({ config, events }));
+      }
+      const repo = required(options.repo, '--repo <dir>');
+      const to = required(options.to, '--to <commit>');
       if (options.dryRun === true) {
         const { estimateOneDelta } = await import('../../release/delta-estimate.ts');
-        const { repo, to } = options;
         const report = await estimateOneDelta({ repo, to, ...given(options, ['from', 'jobs']), events });
         const milliseconds = elapsed();
         return {
@@ -151,7 +168,7 @@ Examples:
       }
       const { makeDelta } = await import('../../release/delta-make.ts');
       const { commitTimestamp } = await import('../../release/timestamp.ts');
-      const { maxChunkSize, endianness, inline, sign, disableBsdiff, repo, to } = options;
+      const { maxChunkSize, endianness, inline, sign, disableBsdiff } = options;
       const maxPatchSize = disableBsdiff === true ? 0 : options.maxBsdiffSize;
       const report = await makeDelta({
         repo,
@@ -174,6 +191,16 @@ Examples:
       };
     }),
   );
+}
+
+/** Only the plan of a release does without these options. */
+function required(value: string | undefined, flags: string): string {
+  if (value !== undefined) return value;
+  throw new TreewrightError('usage/missing-option', `required option '${flags}' not specified`, {
+    data: {
+      hint: 'only `delta --dry-run` does without it: it plans for the newest release of treewright.yaml',
+    },
+  });
 }
 
 /** The options of these names that were given, for a callee that tells absent from undefined. */
