@@ -1,5 +1,5 @@
 import { execa } from 'execa';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
@@ -11,6 +11,7 @@ import { generateDelta } from '../../src/delta/generate.ts';
 import type { WorkerPool } from '../../src/platform/workers.ts';
 import { createWorkerPool } from '../../src/platform/workers.ts';
 import { compressionNotes } from '../../src/release/compression-advice.ts';
+import { describeReference, runTool } from '../reference/tools.ts';
 import type { RandomEntry } from '../support/random-tree.ts';
 import { edited, programBytes } from '../support/small-rootfs.ts';
 import { commitEntries } from './native.ts';
@@ -90,6 +91,45 @@ test('each kind is told once, dearest first, and uncompressed it costs about wha
   expect(told / saved).toBeGreaterThan(0.9);
   expect(told / saved).toBeLessThan(1.1);
   for (const { extraSpace } of packed.costs) expect(extraSpace).toBeGreaterThan(0);
+});
+
+describeReference('a FIT image', ['dtc'], () => {
+  /** The kernel in a FIT image as mkimage makes it, without hashes. */
+  async function fit(name: string, kernel: Buffer): Promise<Buffer> {
+    const directory = await mkdtemp(join(scratch, 'fit-'));
+    await writeFile(join(directory, 'kernel'), kernel);
+    const source = join(directory, `${name}.dts`);
+    await writeFile(
+      source,
+      `/dts-v1/;
+/ { images { kernel { data = /incbin/("${join(directory, 'kernel')}"); type = "kernel"; arch = "arm64"; }; };
+    configurations { default = "a"; a { kernel = "kernel"; }; }; };`,
+    );
+    await runTool('dtc', ['-q', '-I', 'dts', '-O', 'dtb', '-o', `${source}b`, source]);
+    return readFile(`${source}b`);
+  }
+
+  test('with a compressed kernel is opened', async () => {
+    const repo = join(scratch, 'fit');
+    const kernel = programBytes(41, 600_000);
+    const root: RandomEntry = { path: '', type: 'directory', mode: 0o755, uid: 0, gid: 0, xattrs: {} };
+    const path = 'usr/lib/modules/6.6.1/vmlinuz';
+    const old = file(path, await fit('old', gzipSync(kernel)));
+    const fresh = file(path, await fit('new', gzipSync(edited(kernel, 42))));
+    const from = await commitEntries(repo, pool, [root, old]);
+    const to = await commitEntries(repo, pool, [root, fresh], 1_700_000_100);
+    const [cost, ...others] = await compressionCosts(
+      repo,
+      await estimateDelta({ repo, from, to, pool }),
+      pool,
+    );
+    expect(others).toEqual([]);
+    expect(cost).toMatchObject({ kind: 'kernel', files: 1, example: path });
+    expect(cost?.uncompressedBytes).toBeLessThan((cost?.expectedBytes ?? 0) / 4);
+    // But for what a FIT image has around its parts.
+    const more = kernel.length - gzipSync(edited(kernel, 42)).length;
+    expect(Math.abs((cost?.extraSpace ?? 0) - more)).toBeLessThan(512);
+  });
 });
 
 test('what nothing can be done about, or is of no weight, is not told', async () => {

@@ -2,12 +2,16 @@
 import { cp, mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import pc from 'picocolors';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { deltaPlanText } from '../../src/cli/delta-plan.ts';
+import { loadConfig } from '../../src/config/load.ts';
 import type { Checksum } from '../../src/core/checksum.ts';
 import type { Event } from '../../src/core/events.ts';
 import { noEvents } from '../../src/core/events.ts';
 import { openStore, subStore } from '../../src/platform/store.ts';
 import type { ReleaseReport } from '../../src/release/publish-content.ts';
+import { planReleaseDeltas } from '../../src/release/plan-deltas.ts';
 import { verifyRelease } from '../../src/release/verify.ts';
 import { listReleases, ostreeTarget } from '../../src/release/catalog.ts';
 import { decodeSummary } from '../../src/formats/ostree-summary.ts';
@@ -16,7 +20,7 @@ import type { Suite } from '../reference/tools.ts';
 import { describeReference, runTool } from '../reference/tools.ts';
 import { serveDirectory } from '../support/http-server.ts';
 import type { TestProject } from '../support/release.ts';
-import { makeProject, makeRelease } from '../support/release.ts';
+import { makeProject, makeRelease, prepareRelease } from '../support/release.ts';
 
 let scratch: string;
 let project: TestProject;
@@ -144,20 +148,15 @@ describe('limits', () => {
     const listed = decodeSummary(await readFile(join(copy.output, 'ostree/summary'))).deltas;
     expect(listed.filter(([name]) => name.endsWith(third.commit))).toHaveLength(third.deltas.length);
   });
-
-  test('within them it is published', async () => {
-    const copy = await copyOfProject('within');
-    const extra =
-      'limits: { max-download: 10MB, max-requests: 100, max-device-writes: 20MB, max-boot: 1GB }\n';
-    await makeRelease(copy, { release: 3, programs: 5, extra });
-    expect((await verify(copy.output)).releases).toHaveLength(3);
-  });
 });
 
 describe('deltas of old releases', () => {
   test('are removed after nothing names them, and the releases stay whole', async () => {
     const copy = await copyOfProject('stale');
-    const extra = 'deltas: { keep: 2 }\n';
+    // Within limits, so that it is published.
+    const limits =
+      'limits: { max-download: 10MB, max-requests: 100, max-device-writes: 20MB, max-boot: 1GB }';
+    const extra = `deltas: { keep: 2 }\n${limits}\n`;
     const third = await makeRelease(copy, { release: 3, programs: 5, extra });
     const targets = async (): Promise<Set<string | undefined>> => {
       const { deltas } = decodeSummary(await readFile(join(copy.output, 'ostree/summary')));
@@ -175,6 +174,51 @@ describe('deltas of old releases', () => {
     // One that the summary lists must be there.
     await rm(join(copy.output, 'ostree', second.deltas[0]?.path ?? 'none'), { recursive: true });
     await expect(verify(copy.output)).rejects.toMatchObject({ code: 'trust/missing-delta' });
+  });
+});
+
+describe('the plan of the newest release', () => {
+  const everything = async (output: string): Promise<string[]> =>
+    (await readdir(output, { recursive: true })).sort();
+
+  test('is told without anything being written', async () => {
+    const config = await loadConfig(
+      await prepareRelease(project, {
+        release: 2,
+        programs: 5,
+        extra: 'deltas: { from: { versions: ["0.1"], last: 5 } }\n',
+      }),
+    );
+    const before = await everything(project.output);
+    const events: Event[] = [];
+    const plan = await planReleaseDeltas({ config, events: (event) => events.push(event) });
+    expect(await everything(project.output)).toEqual(before);
+    expect(plan).toMatchObject({
+      version: '2.0',
+      to: second.commit,
+      unknown: [{ version: '0.1', devices: 0 }],
+    });
+    expect(plan.deltas.map(({ version, decision }) => [version, decision])).toEqual([
+      ['1.0', 'make'],
+      [undefined, 'make'],
+    ]);
+    const [delta] = second.deltas;
+    expect(plan.deltas[0]?.looseBytes).toBe(delta?.looseBytes);
+    expect((plan.deltas[0]?.expectedBytes ?? 0) / (delta?.bytes ?? 1)).toBeGreaterThan(0.7);
+    expect((plan.deltas[0]?.expectedBytes ?? 0) / (delta?.bytes ?? 1)).toBeLessThan(1.3);
+    const text = deltaPlanText(plan, pc.createColors(false));
+    expect(text).toMatch(/from 1\.0 +1 device .* chosen\n/);
+    expect(text).toMatch(/from nothing .* chosen\n/);
+    expect(text).toMatch(/unknown +0\.1: the objects they lack, at most /);
+  });
+
+  test('needs a release', async () => {
+    await mkdir(join(scratch, 'empty'));
+    const empty = await makeProject(join(scratch, 'empty'));
+    const config = await loadConfig(await prepareRelease(empty, { release: 1, programs: 1 }));
+    await expect(planReleaseDeltas({ config, events: noEvents })).rejects.toMatchObject({
+      code: 'usage/no-such-version',
+    });
   });
 });
 
