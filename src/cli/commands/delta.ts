@@ -196,11 +196,15 @@ Examples:
 /** Only the plan of a release does without these options. */
 function required(value: string | undefined, flags: string): string {
   if (value !== undefined) return value;
-  throw new TreewrightError('usage/missing-mandatory-option-value', `required option '${flags}' not specified`, {
-    data: {
-      hint: 'only `delta --dry-run` does without it: it plans for the newest release of treewright.yaml',
+  throw new TreewrightError(
+    'usage/missing-mandatory-option-value',
+    `required option '${flags}' not specified`,
+    {
+      data: {
+        hint: 'only `delta --dry-run` does without it: it plans for the newest release of treewright.yaml',
+      },
     },
-  });
+  );
 }
 
 /** The options of these names that were given, for a callee that tells absent from undefined. */
