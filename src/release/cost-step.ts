@@ -25,7 +25,7 @@ export async function measureCosts(
   parent: ReleaseEntry | undefined,
   update: BranchUpdate,
 ): Promise<UpdateCosts> {
-  const { repo, releases, targets, output } = session;
+  const { repo, pool, releases, targets, output } = session;
   const summary = await branchSummary(update);
   const planned = new Set(plan.deltas.map(({ version }) => version));
   const beside = parent === undefined || planned.has(parent.version) ? undefined : parent;
@@ -36,7 +36,7 @@ export async function measureCosts(
     if (before !== undefined) bootcsums.set(release.version, before.bootcsum);
   }
   const loose =
-    beside === undefined ? undefined : await measureUpdate(repo, { from: beside.commit, to: plan.to });
+    beside === undefined ? undefined : await measureUpdate(repo, { from: beside.commit, to: plan.to }, pool);
   const newest = plan.deltas.find(({ version }) => version !== undefined && version === parent?.version);
   const index = await readFileIfThere(join(repo, deltaIndexPath(plan.to)));
   return updateCosts({
