@@ -74,11 +74,9 @@ async function rootfs(release: Release): Promise<string> {
       ...(release === 'old' ? {} : { others: [{ uri: security, suite: 'bookworm-security' }] }),
     });
     for (const deb of await downloadWithDependencies(apt, PACKAGES)) {
-      const { stdout } = await execa('dpkg-deb', ['--fsys-tarfile', deb], {
-        encoding: 'buffer',
-        stripFinalNewline: false,
-      });
-      await execa('tar', ['-x', '--keep-directory-symlink', '-C', root], { input: stdout });
+      // In a pipe: the kernel's package is larger than what should be held.
+      const script = 'dpkg-deb --fsys-tarfile "$1" | tar -x --keep-directory-symlink -C "$2"';
+      await execa('sh', ['-c', script, 'sh', deb, root], { stdin: 'ignore' });
     }
     await makeInitramfs(root);
   });
@@ -123,7 +121,7 @@ async function pairOf(
   what: string,
   fill: (directory: string, release: Release) => Promise<void>,
 ): Promise<Pair> {
-  const repo = await once(join(BENCH, `pair-${name}`), async (directory) => {
+  const made = await once(join(BENCH, `pair-${name}`), async (directory) => {
     say(`making the pair "${name}" (once) ...`);
     const commits = [];
     for (const [i, release] of RELEASES.entries()) {
@@ -132,14 +130,14 @@ async function pairOf(
       await fill(tree, release);
       const tar = join(directory, 'tree.tar');
       await execa('tar', ['-C', tree, '--sort=name', '--numeric-owner', '--format=posix', '-cf', tar, '.']);
-      commits.push(await commit(directory, release, tar, 1_700_000_000 + i));
+      commits.push(await commit(join(directory, 'repo'), release, tar, 1_700_000_000 + i));
       await rm(tree, { recursive: true });
       await rm(tar);
     }
     await writeFile(join(directory, 'commits.json'), JSON.stringify(commits));
   });
-  const [from = '', to = ''] = JSON.parse(await readFile(join(repo, 'commits.json'), 'utf8')) as string[];
-  return { name, what, repo, from, to };
+  const [from = '', to = ''] = JSON.parse(await readFile(join(made, 'commits.json'), 'utf8')) as string[];
+  return { name, what, repo: join(made, 'repo'), from, to };
 }
 
 async function copyTree(from: string, to: string): Promise<void> {
@@ -207,7 +205,7 @@ export async function pythonBump(): Promise<Pair> {
 }
 
 export async function renamedTree(): Promise<Pair> {
-  return pairOf('renamed', 'git-core moved, renamed and edited', async (tree, release) => {
+  return pairOf('renamed', 'libraries moved, renamed and edited', async (tree, release) => {
     const files = await filesBelow(join(await rootfs('old'), 'usr/lib/x86_64-linux-gnu'));
     const directory = join(tree, release === 'old' ? 'opt/vendor-1' : 'srv/libraries');
     await mkdir(directory, { recursive: true });

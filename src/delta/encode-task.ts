@@ -11,7 +11,8 @@ import type { ByteStore } from '../platform/store.ts';
 import { openStore } from '../platform/store.ts';
 import { defineTask } from '../platform/workers.ts';
 import { loadContent } from './content.ts';
-import { matchContent } from './match.ts';
+import { contentKind, matchContent } from './match.ts';
+import type { Effort } from './part-file.ts';
 import type { CopyList } from './patch.ts';
 import { COPY_STRIDE, encodePatch, encodeSplice } from './patch.ts';
 import { looksCompressed, sampleContent, sampleRate, sharedSamples } from './similarity.ts';
@@ -40,8 +41,8 @@ export interface EncodedObject {
   readonly source?: Checksum;
   /** For `splice` only. */
   readonly copies?: CopyList;
-  /** True for bytes that no compressor makes smaller. */
-  readonly incompressible: boolean;
+  /** How the part it goes into is compressed. */
+  readonly effort: Effort;
 }
 
 export interface EncodedBatch {
@@ -122,12 +123,13 @@ async function bestSource(
 async function encodeOne(store: ByteStore, item: EncodeItem, maxPatchSize: number): Promise<Choice> {
   const fresh = await loadContent(store, item.checksum, item.size);
   const compressed = looksCompressed(fresh);
-  const raw: Choice = { form: 'raw', bytes: fresh, incompressible: compressed };
+  const raw: Choice = { form: 'raw', bytes: fresh, effort: compressed ? 'fast' : 'strong' };
   const source = await bestSource(store, item.sources, fresh, compressed);
   if (source === undefined) return raw;
   const { checksum, content: old } = source;
 
-  const segments = matchContent(old, fresh);
+  const kind = contentKind(fresh);
+  const segments = matchContent(old, fresh, kind);
   const { copies, literals } = encodeSplice(old, fresh, segments);
   const spliceCost =
     (compressed ? literals.length : deflatedSize(literals)) +
@@ -139,7 +141,7 @@ async function encodeOne(store: ByteStore, item: EncodeItem, maxPatchSize: numbe
     source: checksum,
     copies,
     // What is left of packed content is as packed.
-    incompressible: compressed && looksCompressed(literals),
+    effort: compressed && looksCompressed(literals) ? 'fast' : 'strong',
   };
   // Nothing can be much better than almost nothing left to send.
   if (literals.length * 200 < fresh.length) return splice;
@@ -150,7 +152,7 @@ async function encodeOne(store: ByteStore, item: EncodeItem, maxPatchSize: numbe
   const patchCost = deflatedSize(patch) + SOURCE_COST;
   if (Math.min(spliceCost, patchCost) > limit) return raw;
   if (spliceCost <= patchCost * SPLICE_BONUS) return splice;
-  return { form: 'patch', bytes: patch, source: checksum, incompressible: false };
+  return { form: 'patch', bytes: patch, source: checksum, effort: kind === 'sparse' ? 'sparse' : 'patch' };
 }
 
 export const encodeContent = defineTask(

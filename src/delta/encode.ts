@@ -9,13 +9,15 @@ import { encodeContent } from './encode-task.ts';
 import type { WorkFile } from './gather.ts';
 import { judgeLarge, spliceLarge } from './large-task.ts';
 import type { PartContent } from './part-builder.ts';
+import type { Effort } from './part-file.ts';
 import type { CopyList } from './patch.ts';
 import { COPY_STRIDE } from './patch.ts';
 
 /** One object ready for a part. */
 export interface ReadyObject {
   readonly content: PartContent;
-  readonly incompressible: boolean;
+  /** How the part it goes into is compressed. */
+  readonly effort: Effort;
   /** Bytes of literals; `literals` streams them when they are too many to be held. */
   readonly literalSize: number;
   readonly literals: Uint8Array | (() => AsyncIterable<Uint8Array>);
@@ -85,7 +87,7 @@ function* batches(files: readonly WorkFile[]): Generator<Batch> {
 
 function partContent(
   { facts, checksum }: WorkFile,
-  encoded: Omit<EncodedObject, 'start' | 'length'>,
+  encoded: Pick<EncodedObject, 'form' | 'source' | 'copies'>,
 ): PartContent {
   const { stat } = facts.header;
   const { form, source, copies } = encoded;
@@ -102,10 +104,10 @@ function partContent(
 /** A symlink's target takes the place of content. */
 function encodeSymlink(file: WorkFile): ReadyObject {
   const target = utf8(file.facts.header.symlinkTarget);
-  const content = partContent(file, { form: 'raw', incompressible: false });
+  const content = partContent(file, { form: 'raw' });
   return {
     content: { ...content, size: target.length },
-    incompressible: false,
+    effort: 'strong',
     literalSize: target.length,
     literals: target,
   };
@@ -148,16 +150,16 @@ async function encodeLarge(store: ByteStore, file: WorkFile, pool: WorkerPool): 
       literalSize = size;
     }
   }
-  const incompressible =
+  const packed =
     copies === undefined &&
     (await pool.run(judgeLarge, { repo: store.location, checksum, size: facts.size }));
   const encoded =
     copies === undefined || source === undefined
-      ? ({ form: 'raw', incompressible } as const)
-      : ({ form: 'splice', source, copies, incompressible } as const);
+      ? ({ form: 'raw' } as const)
+      : ({ form: 'splice', source, copies } as const);
   return {
     content: partContent(file, encoded),
-    incompressible,
+    effort: packed ? 'fast' : 'strong',
     literalSize,
     literals: () => literalRanges(store, checksum, copies),
   };
@@ -188,7 +190,7 @@ async function encodeBatch(
     return [
       {
         content: partContent(file, encoded),
-        incompressible: encoded.incompressible,
+        effort: encoded.effort,
         literalSize: encoded.length,
         literals: payload.subarray(encoded.start, encoded.start + encoded.length),
       },

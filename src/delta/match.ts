@@ -53,7 +53,11 @@ const PACKED_ENTROPY = 7.2;
 const KIND_STRIDE = 61;
 const KIND_SAMPLES = 4096;
 
-function marginFor(fresh: Uint8Array): number {
+/** What content is like, which decides how it is matched and how its patch is compressed. */
+export type ContentKind = 'sparse' | 'packed' | 'ordinary';
+
+/** Judges content by the share of zero bytes and by its entropy. */
+export function contentKind(fresh: Uint8Array): ContentKind {
   const counts = new Uint32Array(256);
   let seen = 0;
   for (let at = 0; at < fresh.length; at += KIND_STRIDE) {
@@ -61,8 +65,8 @@ function marginFor(fresh: Uint8Array): number {
     counts[value] = (counts[value] ?? 0) + 1;
     seen++;
   }
-  if ((counts[0] ?? 0) > SPARSE_SHARE * seen) return SMALL_MARGIN;
-  return seen >= KIND_SAMPLES && entropy(counts, seen) > PACKED_ENTROPY ? SMALL_MARGIN : MARGIN;
+  if ((counts[0] ?? 0) > SPARSE_SHARE * seen) return 'sparse';
+  return seen >= KIND_SAMPLES && entropy(counts, seen) > PACKED_ENTROPY ? 'packed' : 'ordinary';
 }
 
 /** Mixes the two halves of a window; the upper bits are the good ones. */
@@ -171,13 +175,17 @@ function lowerBound(positions: Int32Array, from: number, to: number, value: numb
   return low;
 }
 
-/** Cuts `fresh` into segments over `old`. Deterministic; both at most 2^31-1 bytes. */
-export function matchContent(old: Uint8Array, fresh: Uint8Array): Segments {
-  return pruneSegments(old, fresh, cutIntoSegments(old, fresh));
+/** Cuts `fresh`, which is of `kind`, into segments over `old`. Deterministic; both at most 2^31-1 bytes. */
+export function matchContent(
+  old: Uint8Array,
+  fresh: Uint8Array,
+  kind: ContentKind = contentKind(fresh),
+): Segments {
+  return pruneSegments(old, fresh, cutIntoSegments(old, fresh, kind));
 }
 
-function cutIntoSegments(old: Uint8Array, fresh: Uint8Array): Segments {
-  const margin = marginFor(fresh);
+function cutIntoSegments(old: Uint8Array, fresh: Uint8Array, kind: ContentKind): Segments {
+  const margin = kind === 'ordinary' ? MARGIN : SMALL_MARGIN;
   const { shift, starts, positions } = buildIndex(old);
   const oldStart: number[] = [];
   const diff: number[] = [];

@@ -39,6 +39,7 @@ export function createPartWriter({ repo, ends, concurrency, maxPartSize }: PartW
   const open: Record<Effort, PartBuilder> = {
     strong: createPartBuilder(),
     patch: createPartBuilder(),
+    sparse: createPartBuilder(),
     fast: createPartBuilder(),
   };
 
@@ -87,8 +88,7 @@ export function createPartWriter({ repo, ends, concurrency, maxPartSize }: PartW
     addMetadata: async (type, checksum, bytes) => {
       (await reserve('strong', bytes.length)).addMetadata(type, checksum, bytes);
     },
-    addObject: async ({ content, incompressible, literalSize, literals }) => {
-      const lane: Effort = incompressible ? 'fast' : content.form === 'patch' ? 'patch' : 'strong';
+    addObject: async ({ content, effort: lane, literalSize, literals }) => {
       if (literals instanceof Uint8Array) {
         (await reserve(lane, literalSize)).addContent(content, literals);
         return;
@@ -98,7 +98,7 @@ export function createPartWriter({ repo, ends, concurrency, maxPartSize }: PartW
       await close(lane, literals);
     },
     finish: async () => {
-      for (const lane of ['strong', 'patch', 'fast'] as const) {
+      for (const lane of ['strong', 'patch', 'sparse', 'fast'] as const) {
         if (!open[lane].isEmpty) await close(lane);
       }
       return Promise.all(entries);
