@@ -27,8 +27,8 @@ import {
   makeRepository,
   pullLocal,
   pullOverHttp,
-} from './clients.ts';
-import { NEW, OLD } from './pair.ts';
+} from '../delta/clients.ts';
+import { NEW, OLD } from '../delta/pair.ts';
 
 const SUITES = ['bookworm', 'trixie'] as const;
 

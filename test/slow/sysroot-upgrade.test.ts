@@ -15,13 +15,13 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { Checksum } from '../../../src/core/checksum.ts';
-import { loadPublicKeys } from '../../../src/trust/keys.ts';
-import { describeReference, referenceTool, runTool } from '../../reference/tools.ts';
-import type { StaticServer } from '../../support/http-server.ts';
-import { serveDirectory } from '../../support/http-server.ts';
-import { makeProject, makeRelease } from '../../support/release.ts';
-import type { LIBOSTREE, OurOptions, Seen } from './sysroots.ts';
+import type { Checksum } from '../../src/core/checksum.ts';
+import { loadPublicKeys } from '../../src/trust/keys.ts';
+import { describeReference, referenceTool, runTool } from '../reference/tools.ts';
+import type { StaticServer } from '../support/http-server.ts';
+import { serveDirectory } from '../support/http-server.ts';
+import { makeProject, makeRelease } from '../support/release.ts';
+import type { LIBOSTREE, OurOptions, Seen } from '../boot/image/sysroots.ts';
 import {
   OSNAME,
   asRoot,
@@ -31,7 +31,7 @@ import {
   ourSysroot,
   prepareTheirs,
   unpackOurs,
-} from './sysroots.ts';
+} from '../boot/image/sysroots.ts';
 
 const BRANCH = 'gateway/stable';
 
