@@ -47,10 +47,21 @@ export async function readContentHeader(repo: string, checksum: Checksum): Promi
   }
 }
 
-/** The whole content of a regular file, verified against its checksum. Throws when it is beyond `limit` bytes. */
-export async function loadContent(store: ByteStore, checksum: Checksum, limit: number): Promise<Uint8Array> {
+/** Room for a content of `size` bytes, whatever was in it. */
+export type Room = (size: number) => Uint8Array;
+
+/**
+ * The whole content of a regular file, verified against its checksum. Throws when it is beyond `limit` bytes.
+ * `room` gives the memory for it, which is the content's own unless told otherwise.
+ */
+export async function loadContent(
+  store: ByteStore,
+  checksum: Checksum,
+  limit: number,
+  room: Room = (size) => new Uint8Array(size),
+): Promise<Uint8Array> {
   const { size, chunks } = await readContent(store, checksum);
-  const content = new Uint8Array(Math.min(size, limit));
+  const content = room(Math.min(size, limit));
   let at = 0;
   for await (const chunk of chunks) {
     if (at + chunk.length > limit) {

@@ -10,6 +10,7 @@ import type { Checksum } from '../core/checksum.ts';
 import type { ByteStore } from '../platform/store.ts';
 import { openStore } from '../platform/store.ts';
 import { defineTask } from '../platform/workers.ts';
+import type { Room } from './content.ts';
 import { loadContent } from './content.ts';
 import { contentKind, matchContent } from './match.ts';
 import type { Effort } from './part-file.ts';
@@ -65,11 +66,14 @@ const MIN_SAVING = 0.05;
 /** A splice may cost this much more than a patch: its payload is shorter, which saves time on both sides. */
 const SPLICE_BONUS = 1.02;
 
+/** Raw content hardly ever deflates to less than this share: what is cheaper need not be compared with it. */
+const CHEAP_SHARE = 0.1;
+
 /** Raw content is judged from samples when it is larger than this, in bytes. */
 const ESTIMATE_ALL = 1 << 20;
 
 function deflatedSize(bytes: Uint8Array): number {
-  return bytes.length === 0 ? 0 : deflateRawSync(bytes, { level: 1, chunkSize: 1 << 18 }).length;
+  return bytes.length === 0 ? 0 : deflateRawSync(bytes, { level: 1, chunkSize: 1 << 16 }).length;
 }
 
 /** What raw content costs, from a quarter of it when it is large. */
@@ -95,12 +99,28 @@ interface Source {
   readonly content: Uint8Array;
 }
 
+/** Memory of one content that the next one may overwrite: arrays of their own for thousands outrun the collector. */
+function sharedRoom(): Room {
+  let room = new Uint8Array(0);
+  return (size) => {
+    if (room.length < size) room = new Uint8Array(size);
+    return room.subarray(0, size);
+  };
+}
+
+/** Where a batch reads its contents: the new one, the best old one so far, and one to compare with it. */
+interface Rooms {
+  readonly fresh: Room;
+  readonly old: readonly [Room, Room];
+}
+
 /** The old file that shares most with the new one, or undefined when none shares anything to speak of. */
 async function bestSource(
   store: ByteStore,
   sources: EncodeItem['sources'],
   fresh: Uint8Array,
   compressed: boolean,
+  rooms: Rooms,
 ): Promise<Source | undefined> {
   // One plausible source of ordinary content is simply tried.
   const judged = sources.length > 1 || compressed;
@@ -108,24 +128,31 @@ async function bestSource(
   const samples = judged && sources.length > 0 ? sampleContent(fresh, rate) : undefined;
   let best: Source | undefined;
   let bestShare = compressed ? MIN_SHARED : -1;
+  let [room, other] = rooms.old;
   // One after the other, so that only the best is kept in memory.
   for (const { checksum, size } of sources) {
-    const content = await loadContent(store, checksum, size);
+    const content = await loadContent(store, checksum, size, room);
     const share = samples === undefined ? 1 : sharedSamples(sampleContent(content, rate), samples);
     if (share > bestShare) {
       best = { checksum, content };
       bestShare = share;
+      [room, other] = [other, room];
     }
   }
   return best;
 }
 
-async function encodeOne(store: ByteStore, item: EncodeItem, maxPatchSize: number): Promise<Choice> {
-  const fresh = await loadContent(store, item.checksum, item.size);
+async function encodeOne(
+  store: ByteStore,
+  item: EncodeItem,
+  maxPatchSize: number,
+  rooms: Rooms,
+): Promise<Choice> {
+  const fresh = await loadContent(store, item.checksum, item.size, rooms.fresh);
   const compressed = looksCompressed(fresh);
-  const raw: Choice = { form: 'raw', bytes: fresh, effort: compressed ? 'fast' : 'strong' };
-  const source = await bestSource(store, item.sources, fresh, compressed);
-  if (source === undefined) return raw;
+  const raw = (): Choice => ({ form: 'raw', bytes: fresh.slice(), effort: compressed ? 'fast' : 'strong' });
+  const source = await bestSource(store, item.sources, fresh, compressed, rooms);
+  if (source === undefined) return raw();
   const { checksum, content: old } = source;
 
   const kind = contentKind(fresh);
@@ -146,11 +173,14 @@ async function encodeOne(store: ByteStore, item: EncodeItem, maxPatchSize: numbe
   // Nothing can be much better than almost nothing left to send.
   if (literals.length * 200 < fresh.length) return splice;
 
-  const limit = (1 - MIN_SAVING) * (compressed ? fresh.length : rawCost(fresh));
-  if (fresh.length > maxPatchSize) return spliceCost > limit ? raw : splice;
+  /** True for what costs nearly as much as the file as it is. */
+  const saysNothing = (cost: number): boolean =>
+    cost > CHEAP_SHARE * fresh.length &&
+    cost > (1 - MIN_SAVING) * (compressed ? fresh.length : rawCost(fresh));
+  if (fresh.length > maxPatchSize) return saysNothing(spliceCost) ? raw() : splice;
   const patch = encodePatch(old, fresh, segments);
   const patchCost = deflatedSize(patch) + SOURCE_COST;
-  if (Math.min(spliceCost, patchCost) > limit) return raw;
+  if (saysNothing(Math.min(spliceCost, patchCost))) return raw();
   if (spliceCost <= patchCost * SPLICE_BONUS) return splice;
   return { form: 'patch', bytes: patch, source: checksum, effort: kind === 'sparse' ? 'sparse' : 'patch' };
 }
@@ -160,11 +190,12 @@ export const encodeContent = defineTask(
   import.meta.url,
   async ({ repo, items, maxPatchSize }: EncodeBatch): Promise<EncodedBatch> => {
     const store = openStore(repo);
+    const rooms: Rooms = { fresh: sharedRoom(), old: [sharedRoom(), sharedRoom()] };
     const objects: EncodedObject[] = [];
     const chunks: Uint8Array[] = [];
     let total = 0;
     for (const item of items) {
-      const { bytes, ...choice } = await encodeOne(store, item, maxPatchSize);
+      const { bytes, ...choice } = await encodeOne(store, item, maxPatchSize, rooms);
       objects.push({ ...choice, start: total, length: bytes.length });
       chunks.push(bytes);
       total += bytes.length;
