@@ -3,7 +3,7 @@
  * security fixes. Packages are unpacked, not installed; the initramfs is Debian's own, made by mkinitramfs in the tree.
  */
 import { execa } from 'execa';
-import { createReadStream, createWriteStream, existsSync } from 'node:fs';
+import { createReadStream, createWriteStream } from 'node:fs';
 import {
   appendFile,
   copyFile,
@@ -19,6 +19,7 @@ import {
 } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
+import { makeOnce } from '../test/support/make-once.ts';
 import { PROJECT, CACHE } from '../test/support/project.ts';
 import { downloadWithDependencies, findDebianMirror, openApt } from '../test/support/debian-packages.ts';
 
@@ -50,20 +51,10 @@ function say(line: string): void {
   process.stderr.write(`${line}\n`);
 }
 
-/** Makes `path` once, under another name until it is whole. */
-async function once(path: string, make: (temporary: string) => Promise<void>): Promise<string> {
-  if (existsSync(path)) return path;
-  const temporary = `${path}.part`;
-  await rm(temporary, { recursive: true, force: true });
-  await mkdir(temporary, { recursive: true });
-  await make(temporary);
-  await rename(temporary, path);
-  return path;
-}
-
 /** The root filesystem of a release, unpacked. */
 async function rootfs(release: Release): Promise<string> {
-  return once(join(BENCH, `root-${release}`), async (root) => {
+  const target = join(BENCH, `root-${release}`);
+  await makeOnce(target, async (root) => {
     say(`unpacking the ${release} root filesystem (once) ...`);
     const mirror = await findDebianMirror();
     const security = mirror.uri.replace(/\/debian\/?$/, '/debian-security');
@@ -80,6 +71,7 @@ async function rootfs(release: Release): Promise<string> {
     }
     await makeInitramfs(root);
   });
+  return target;
 }
 
 async function kernelRelease(root: string): Promise<string> {
@@ -121,14 +113,15 @@ async function pairOf(
   what: string,
   fill: (directory: string, release: Release) => Promise<void>,
 ): Promise<Pair> {
-  const made = await once(join(BENCH, `pair-${name}`), async (directory) => {
+  const made = join(BENCH, `pair-${name}`);
+  await makeOnce(made, async (directory, scratch) => {
     say(`making the pair "${name}" (once) ...`);
     const commits = [];
     for (const [i, release] of RELEASES.entries()) {
-      const tree = join(directory, 'tree');
+      const tree = join(scratch, 'tree');
       await mkdir(tree);
       await fill(tree, release);
-      const tar = join(directory, 'tree.tar');
+      const tar = join(scratch, 'tree.tar');
       await execa('tar', ['-C', tree, '--sort=name', '--numeric-owner', '--format=posix', '-cf', tar, '.']);
       commits.push(await commit(join(directory, 'repo'), release, tar, 1_700_000_000 + i));
       await rm(tree, { recursive: true });
