@@ -10,19 +10,21 @@ import type { Checksum } from '../core/checksum.ts';
 import type { ByteStore } from '../platform/store.ts';
 import { openStore } from '../platform/store.ts';
 import { defineTask } from '../platform/workers.ts';
+import type { SizedSource } from './best-source.ts';
+import { bestSource } from './best-source.ts';
 import type { Room } from './content.ts';
 import { loadContent } from './content.ts';
 import { contentKind, matchContent } from './match.ts';
 import type { Effort } from './part-file.ts';
 import type { CopyList } from './patch.ts';
 import { COPY_STRIDE, encodePatch, encodeSplice } from './patch.ts';
-import { looksCompressed, sampleContent, sampleRate, sharedSamples } from './similarity.ts';
+import { looksCompressed } from './similarity.ts';
 
 /** A regular file to encode, and the old files that it may resemble, best guess first. */
 export interface EncodeItem {
   readonly checksum: Checksum;
   readonly size: number;
-  readonly sources: readonly { readonly checksum: Checksum; readonly size: number }[];
+  readonly sources: readonly SizedSource[];
 }
 
 export interface EncodeBatch {
@@ -94,11 +96,6 @@ interface Choice extends Omit<EncodedObject, 'start' | 'length'> {
   readonly bytes: Uint8Array;
 }
 
-interface Source {
-  readonly checksum: Checksum;
-  readonly content: Uint8Array;
-}
-
 /** Memory of one content that the next one may overwrite: arrays of their own for thousands outrun the collector. */
 function sharedRoom(): Room {
   let room = new Uint8Array(0);
@@ -114,34 +111,6 @@ interface Rooms {
   readonly old: readonly [Room, Room];
 }
 
-/** The old file that shares most with the new one, or undefined when none shares anything to speak of. */
-async function bestSource(
-  store: ByteStore,
-  sources: EncodeItem['sources'],
-  fresh: Uint8Array,
-  compressed: boolean,
-  rooms: Rooms,
-): Promise<Source | undefined> {
-  // One plausible source of ordinary content is simply tried.
-  const judged = sources.length > 1 || compressed;
-  const rate = sampleRate(fresh.length);
-  const samples = judged && sources.length > 0 ? sampleContent(fresh, rate) : undefined;
-  let best: Source | undefined;
-  let bestShare = compressed ? MIN_SHARED : -1;
-  let [room, other] = rooms.old;
-  // One after the other, so that only the best is kept in memory.
-  for (const { checksum, size } of sources) {
-    const content = await loadContent(store, checksum, size, room);
-    const share = samples === undefined ? 1 : sharedSamples(sampleContent(content, rate), samples);
-    if (share > bestShare) {
-      best = { checksum, content };
-      bestShare = share;
-      [room, other] = [other, room];
-    }
-  }
-  return best;
-}
-
 async function encodeOne(
   store: ByteStore,
   item: EncodeItem,
@@ -151,7 +120,11 @@ async function encodeOne(
   const fresh = await loadContent(store, item.checksum, item.size, rooms.fresh);
   const compressed = looksCompressed(fresh);
   const raw = (): Choice => ({ form: 'raw', bytes: fresh.slice(), effort: compressed ? 'fast' : 'strong' });
-  const source = await bestSource(store, item.sources, fresh, compressed, rooms);
+  const source = await bestSource(store, item.sources, fresh, {
+    rooms: rooms.old,
+    // One plausible source of ordinary content is simply tried.
+    ...(compressed ? { minShared: MIN_SHARED } : {}),
+  });
   if (source === undefined) return raw();
   const { checksum, content: old } = source;
 

@@ -4,7 +4,7 @@ import { utf8 } from '../core/bytes.ts';
 import type { ByteStore } from '../platform/store.ts';
 import type { WorkerPool } from '../platform/workers.ts';
 import { readContent } from '../repo/read.ts';
-import type { EncodedObject } from './encode-task.ts';
+import type { EncodeItem, EncodedObject } from './encode-task.ts';
 import { encodeContent } from './encode-task.ts';
 import type { WorkFile } from './gather.ts';
 import { judgeLarge, spliceLarge } from './large-task.ts';
@@ -24,7 +24,7 @@ export interface ReadyObject {
 }
 
 /** Old and new content together, as libostree's max-bsdiff-size: more is not matched in memory. */
-const MATCH_LIMIT = 128_000_000;
+export const MATCH_LIMIT = 128_000_000;
 
 /** A file that is not matched but no larger than this is still held as a whole. */
 const HOLD_LIMIT = 64_000_000;
@@ -54,6 +54,15 @@ export interface EncodeOptions {
   readonly pool: WorkerPool;
   /** Objects larger than this, in bytes, are spliced rather than patched. */
   readonly maxPatchSize: number;
+}
+
+/** What a worker needs to know of a file: a plain value without the rest of the plan. */
+export function encodeItem({ checksum, facts, sources }: WorkFile): EncodeItem {
+  return {
+    checksum,
+    size: facts.size,
+    sources: sources.map(({ checksum: source, size }) => ({ checksum: source, size })),
+  };
 }
 
 interface Batch {
@@ -173,11 +182,7 @@ async function encodeBatch(
   const [first] = files;
   if (first !== undefined && isLarge(first)) return [await encodeLarge(store, first, pool)];
   const regular = files.filter(({ facts }) => !facts.isSymlink);
-  const items = regular.map(({ checksum, facts, sources }) => ({
-    checksum,
-    size: facts.size,
-    sources: sources.map(({ checksum: source, size }) => ({ checksum: source, size })),
-  }));
+  const items = regular.map(encodeItem);
   const { objects, payload } =
     items.length === 0
       ? { objects: [], payload: new Uint8Array(0) }

@@ -5,11 +5,11 @@ import { openStore } from '../platform/store.ts';
 import { defineTask } from '../platform/workers.ts';
 import type { Checksum } from '../core/checksum.ts';
 import { matchAnchors } from './anchors.ts';
+import { bestSource } from './best-source.ts';
 import { loadContent } from './content.ts';
 import type { EncodeItem } from './encode-task.ts';
 import type { Segments } from './match.ts';
 import { encodePatch } from './patch.ts';
-import { sampleContent, sampleRate, sharedSamples } from './similarity.ts';
 
 export interface EstimateBatch {
   /** Directory of the repository. */
@@ -27,33 +27,6 @@ export interface Resemblance {
 /** How far deflate brings zeros down at its fastest level. xz brings them to nothing, and patches are mostly zeros. */
 const ZEROS_RATIO = 227;
 
-interface Source {
-  readonly checksum: Checksum;
-  readonly content: Uint8Array;
-}
-
-/** The old file that shares most with the new one; one alone is not judged. */
-async function closest(
-  store: ByteStore,
-  fresh: Uint8Array,
-  { sources }: EncodeItem,
-): Promise<Source | undefined> {
-  const rate = sampleRate(fresh.length);
-  const samples = sources.length > 1 ? sampleContent(fresh, rate) : undefined;
-  let best: Source | undefined;
-  let bestShare = -1;
-  // One after the other, so that only the best is kept in memory.
-  for (const { checksum, size } of sources) {
-    const content = await loadContent(store, checksum, size);
-    const share = samples === undefined ? 1 : sharedSamples(sampleContent(content, rate), samples);
-    if (share > bestShare) {
-      best = { checksum, content };
-      bestShare = share;
-    }
-  }
-  return best;
-}
-
 /** What the patch that follows from `segments` deflates to, in bytes, beyond what as many zeros would. */
 export function deflatedPatch(old: Uint8Array, fresh: Uint8Array, segments: Segments): number {
   const patch = encodePatch(old, fresh, segments);
@@ -62,7 +35,7 @@ export function deflatedPatch(old: Uint8Array, fresh: Uint8Array, segments: Segm
 
 async function resemblance(store: ByteStore, item: EncodeItem): Promise<Resemblance | undefined> {
   const fresh = await loadContent(store, item.checksum, item.size);
-  const source = await closest(store, fresh, item);
+  const source = await bestSource(store, item.sources, fresh);
   if (source === undefined) return undefined;
   const segments = matchAnchors(source.content, fresh);
   if (segments === undefined) return undefined;

@@ -2,7 +2,6 @@
  * What a delta would be worth, known before it is made: every changed file is read once and matched roughly, nothing
  * is compressed hard and nothing is written. The factors were measured; docs/update-cost.md tells how well they do.
  */
-import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Checksum } from '../core/checksum.ts';
 import type { EventSink } from '../core/events.ts';
@@ -10,7 +9,8 @@ import { noEvents } from '../core/events.ts';
 import type { DeltaEnds } from '../formats/ostree-delta-index.ts';
 import { readFileIfThere } from '../platform/files.ts';
 import type { WorkerPool } from '../platform/workers.ts';
-import { commitMetaPath, objectPath } from '../repo/paths.ts';
+import { commitMetaPath } from '../repo/paths.ts';
+import { MATCH_LIMIT, encodeItem } from './encode.ts';
 import type { Resemblance } from './estimate-task.ts';
 import { resembleContent } from './estimate-task.ts';
 import type { DeltaWork, WorkFile } from './gather.ts';
@@ -63,9 +63,6 @@ export interface EstimateDelta extends DeltaEnds {
   readonly pool: WorkerPool;
   readonly events?: EventSink;
 }
-
-/** Old and new content together beyond this are cut into chunks, as the encoder does. */
-const MATCH_LIMIT = 128_000_000;
 
 /** A message to a worker carries about this much content, so that its cost is spread over many small files. */
 const BATCH_BYTES = 1 << 20;
@@ -202,45 +199,26 @@ function inBlocks(size: number): number {
   return Math.ceil(size / BLOCK) * BLOCK;
 }
 
-async function sizesOf(repo: string, paths: readonly string[]): Promise<number[]> {
-  const sizes: number[] = [];
-  for (const path of paths) sizes.push((await stat(join(repo, path))).size);
-  return sizes;
-}
-
 /** A commit without signatures has no detached metadata. */
 async function signatureSize(repo: string, commit: Checksum): Promise<number> {
   return (await readFileIfThere(join(repo, commitMetaPath(commit))))?.length ?? 0;
 }
 
-interface Measured {
-  readonly update: LooseUpdate;
-  readonly metadataBytes: number;
-  readonly commitBytes: number;
-}
-
-async function measure(repo: string, ends: DeltaEnds, work: DeltaWork): Promise<Measured> {
-  const paths = work.metadata.map(({ type, checksum }) => objectPath(checksum, type));
-  const sizes = await sizesOf(repo, paths);
-  const [commitBytes = 0] = await sizesOf(repo, [objectPath(ends.to, 'commit')]);
-  const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);
+function measure(ends: DeltaEnds, { metadata, files, commitSize, looseBytes }: DeltaWork): LooseUpdate {
+  const sizes = [...metadata.map(({ size }) => size), commitSize, ...files.map(({ facts }) => facts.size)];
   return {
-    update: {
-      ...ends,
-      objects: sizes.length + work.files.length,
-      looseBytes: work.looseBytes,
-      looseRequests: sizes.length + work.files.length + 1,
-      // A symlink's target lies in its inode.
-      deviceBytes: sum([...sizes, commitBytes, ...work.files.map(({ facts }) => facts.size)].map(inBlocks)),
-    },
-    metadataBytes: sum(sizes),
-    commitBytes,
+    ...ends,
+    objects: metadata.length + files.length,
+    looseBytes,
+    looseRequests: metadata.length + files.length + 1,
+    // A symlink's target lies in its inode.
+    deviceBytes: sizes.reduce((sum, size) => sum + inBlocks(size), 0),
   };
 }
 
 /** What an update without a delta takes, from stored sizes. */
 export async function measureUpdate(repo: string, ends: DeltaEnds, pool: WorkerPool): Promise<LooseUpdate> {
-  return (await measure(repo, ends, await gatherWork(repo, ends, pool))).update;
+  return measure(ends, await gatherWork(repo, ends, pool));
 }
 
 /**
@@ -264,12 +242,7 @@ export async function estimateDelta(options: EstimateDelta): Promise<DeltaEstima
   await Promise.all([
     ...changed.filter(isLarge).map(async (file) => learn(file, await resembleLarge(repo, file, pool))),
     ...[...batches(changed.filter((file) => !isLarge(file)))].map(async (files) => {
-      const items = files.map(({ checksum, facts, sources }) => ({
-        checksum,
-        size: facts.size,
-        sources: sources.map(({ checksum: source, size }) => ({ checksum: source, size })),
-      }));
-      const answers = await pool.run(resembleContent, { repo, items });
+      const answers = await pool.run(resembleContent, { repo, items: files.map(encodeItem) });
       files.forEach((file, i) => learn(file, answers[i]));
     }),
   ]);
@@ -277,12 +250,12 @@ export async function estimateDelta(options: EstimateDelta): Promise<DeltaEstima
   const files = work.files
     .map((file) => estimateFile(file, found.get(file.checksum)))
     .sort((a, b) => b.expectedBytes - a.expectedBytes || (a.checksum < b.checksum ? -1 : 1));
-  const { update, metadataBytes, commitBytes } = await measure(repo, ends, work);
+  const metadataBytes = work.metadata.reduce((sum, { size }) => sum + size, 0);
   const contentBytes = files.reduce((sum, { expectedBytes }) => sum + expectedBytes, 0);
   const parts = expectedParts(files);
-  const superblock = SUPERBLOCK_COST + commitBytes + (await signatureSize(repo, to)) + PART_COST * parts;
+  const superblock = SUPERBLOCK_COST + work.commitSize + (await signatureSize(repo, to)) + PART_COST * parts;
   return {
-    ...update,
+    ...measure(ends, work),
     expectedBytes:
       superblock +
       contentBytes +

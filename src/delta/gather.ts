@@ -24,8 +24,14 @@ export type WorkFile = PlannedFile<ObjectFacts>;
 
 /** Everything a delta has to carry, in the order in which it goes into the parts. */
 export interface DeltaWork {
-  readonly metadata: readonly (DeltaObject & { readonly type: 'dirtree' | 'dirmeta' })[];
+  /** With their sizes in bytes. */
+  readonly metadata: readonly (DeltaObject & {
+    readonly type: 'dirtree' | 'dirmeta';
+    readonly size: number;
+  })[];
   readonly files: readonly WorkFile[];
+  /** Bytes of the commit object. */
+  readonly commitSize: number;
   /** Bytes of a pull without the delta: the objects above as they are stored, and the commit. */
   readonly looseBytes: number;
 }
@@ -109,16 +115,20 @@ export async function gatherWork(
     return judged.length === 0 ? file : { ...file, sources: chooseSources(judged, file.facts) };
   });
 
-  const metadata = [
-    ...fresh.dirmetas.map((checksum) => ({ type: 'dirmeta', checksum }) as const),
-    ...fresh.dirtrees.map((checksum) => ({ type: 'dirtree', checksum }) as const),
-  ];
-  const sizes = await mapSome(
-    [...metadata, { type: 'commit', checksum: to } as const],
-    async ({ type, checksum }) => (await stat(join(repo, objectPath(checksum, type)))).size,
+  const sized = async <Object extends DeltaObject>(object: Object): Promise<Object & { size: number }> => ({
+    ...object,
+    size: (await stat(join(repo, objectPath(object.checksum, object.type)))).size,
+  });
+  const metadata = await mapSome(
+    [
+      ...fresh.dirmetas.map((checksum) => ({ type: 'dirmeta', checksum }) as const),
+      ...fresh.dirtrees.map((checksum) => ({ type: 'dirtree', checksum }) as const),
+    ],
+    sized,
   );
+  const { size: commitSize } = await sized({ type: 'commit', checksum: to });
   const looseBytes =
-    sizes.reduce((sum, size) => sum + size, 0) +
+    metadata.reduce((sum, { size }) => sum + size, commitSize) +
     files.reduce((sum, { facts }) => sum + facts.header.storedSize, 0);
-  return { metadata, files: orderFiles(files), looseBytes };
+  return { metadata, files: orderFiles(files), commitSize, looseBytes };
 }

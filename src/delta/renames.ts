@@ -45,10 +45,15 @@ async function sketchAll(
     batches.at(-1)?.push(object);
     bytes += object.size;
   }
-  const sketches = await Promise.all(batches.map((items) => pool.run(sketchContent, { repo, items })));
-  return new Map(
-    batches.flat().map(({ checksum }, i) => [checksum, sketches.flat()[i] ?? new Uint32Array(0)]),
-  );
+  const found = new Map<Checksum, Uint32Array>();
+  const answers = await Promise.all(batches.map((items) => pool.run(sketchContent, { repo, items })));
+  for (const [i, sketches] of answers.entries()) {
+    for (const [j, sketch] of sketches.entries()) {
+      const object = batches[i]?.[j];
+      if (object !== undefined) found.set(object.checksum, sketch);
+    }
+  }
+  return found;
 }
 
 /** For each of `orphans` the objects of `departed` that share most with it, best first; nothing for most. */
