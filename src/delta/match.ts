@@ -24,8 +24,8 @@ const WINDOW = 8;
 /** Entries of a bucket that are compared, half before and half after the place the alignment points to. */
 const DEPTH = 32;
 
-/** The index holds at most this many positions (64 MiB); larger files are indexed at every n-th position. */
-const MAX_POSITIONS = 1 << 24;
+/** The index holds at most this many windows (64 MiB); larger files are indexed at every n-th position. */
+const MAX_WINDOWS = 1 << 24;
 
 /** An aligned match this long is taken without asking the index. */
 const GOOD_ALIGNED = 24;
@@ -70,8 +70,8 @@ export function contentKind(fresh: Uint8Array): ContentKind {
 }
 
 /** Mixes the two halves of a window; the upper bits are the good ones. */
-function mix(low: number, high: number, shift: number): number {
-  return Math.imul(Math.imul(low, 0x9e3779b1) ^ high ^ (high >>> 15), 0x85ebca6b) >>> shift;
+function mix(low: number, high: number): number {
+  return Math.imul(Math.imul(low, 0x9e3779b1) ^ high ^ (high >>> 15), 0x85ebca6b);
 }
 
 function wordAt(bytes: Uint8Array, at: number): number {
@@ -83,16 +83,21 @@ function wordAt(bytes: Uint8Array, at: number): number {
   );
 }
 
-function hashAt(bytes: Uint8Array, at: number, shift: number): number {
-  return mix(wordAt(bytes, at), wordAt(bytes, at + 4), shift);
-}
-
-/** Positions of the old file by the hash of the window there; bucket b is `positions[starts[b]..starts[b+1]]`. */
+/**
+ * Windows of the old file by the hash at their position; bucket b is `entries[starts[b]..starts[b+1]]`. The hash's
+ * bits above `shift` tell the bucket. An entry has the number of the window, which is at every `step`-th byte, in its
+ * lower 24 bits and the hash's next eight bits above them: most windows that are not equal are told apart by these
+ * without a look at the old file, where each look would miss the processor's cache.
+ */
 interface OldIndex {
   readonly shift: number;
+  readonly step: number;
   readonly starts: Int32Array;
-  readonly positions: Int32Array;
+  readonly entries: Int32Array;
 }
+
+const NUMBER_BITS = 24;
+const NUMBER_MASK = (1 << NUMBER_BITS) - 1;
 
 /** Buckets are made for this many entries on average: a smaller table stays in the processor's cache. */
 const BUCKET_ENTRIES = 4;
@@ -102,7 +107,7 @@ const BUCKET_ENTRIES = 4;
  * a fifth of the time of matching. What is in them is never read before it is written.
  */
 const KEPT_ENTRIES = 1 << 22;
-const kept = { starts: new Int32Array(0), positions: new Int32Array(0), buckets: new Int32Array(0) };
+const kept = { starts: new Int32Array(0), entries: new Int32Array(0) };
 
 function workArray(name: keyof typeof kept, length: number): Int32Array {
   if (kept[name].length >= length) return kept[name].subarray(0, length);
@@ -113,28 +118,23 @@ function workArray(name: keyof typeof kept, length: number): Int32Array {
 
 /** The index of `old`, without windows inside a run of one byte but its first. Valid until the next one is built. */
 function buildIndex(old: Uint8Array): OldIndex {
-  const step = Math.ceil(old.length / MAX_POSITIONS) || 1;
+  const step = Math.ceil(old.length / MAX_WINDOWS) || 1;
   let bits = 8;
   while (bits < 22 && (BUCKET_ENTRIES * step) << bits < old.length) bits++;
   const shift = 32 - bits;
   const starts = workArray('starts', (1 << bits) + 1).fill(0);
   const windows = Math.max(0, Math.ceil((old.length - WINDOW + 1) / step));
-  /** The bucket of each window; -1 for one that is left out. */
-  const buckets = workArray('buckets', windows);
+
   let low = wordAt(old, 0);
   let high = wordAt(old, WINDOW / 2);
   let before = ~low;
   let next = 0;
-  let window = 0;
   for (let at = 0; at + WINDOW <= old.length; at++) {
     if (at === next) {
       next += step;
-      // Three equal words, of which two overlap by all but a byte: the middle of a run.
-      if (low === high && low === before) {
-        buckets[window++] = -1;
-      } else {
-        const bucket = mix(low, high, shift);
-        buckets[window++] = bucket;
+      // Three equal words, of which two overlap by all but a byte, are the middle of a run.
+      if (low !== high || low !== before) {
+        const bucket = mix(low, high) >>> shift;
         starts[bucket] = (starts[bucket] ?? 0) + 1;
       }
     }
@@ -143,16 +143,30 @@ function buildIndex(old: Uint8Array): OldIndex {
     high = (high >>> 8) | ((old[at + WINDOW] ?? 0) << 24);
   }
   for (let i = 1; i < starts.length; i++) starts[i] = (starts[i] ?? 0) + (starts[i - 1] ?? 0);
-  const positions = workArray('positions', starts[starts.length - 1] ?? 0);
+
+  const entries = workArray('entries', starts[starts.length - 1] ?? 0);
   // From the end, so that each bucket comes out in ascending order and its start is where the last entry is put.
-  for (let i = windows - 1; i >= 0; i--) {
-    const bucket = buckets[i] ?? -1;
-    if (bucket < 0) continue;
-    const slot = (starts[bucket] ?? 0) - 1;
-    starts[bucket] = slot;
-    positions[slot] = i * step;
+  let window = windows - 1;
+  next = window * step;
+  low = wordAt(old, next);
+  high = wordAt(old, next + WINDOW / 2);
+  for (let at = next; at >= 0; at--) {
+    before = at === 0 ? ~low : (low << 8) | (old[at - 1] ?? 0);
+    if (at === next) {
+      if (low !== high || low !== before) {
+        const hash = mix(low, high);
+        const bucket = hash >>> shift;
+        const slot = (starts[bucket] ?? 0) - 1;
+        starts[bucket] = slot;
+        entries[slot] = window | ((hash >>> (shift - 8)) << NUMBER_BITS);
+      }
+      window--;
+      next -= step;
+    }
+    low = before;
+    high = (high << 8) | (old[at + 3] ?? 0);
   }
-  return { shift, starts, positions };
+  return { shift, step, starts, entries };
 }
 
 /** Number of equal bytes from `a` in the old file and `b` in the new one on. */
@@ -163,13 +177,13 @@ function commonLength(old: Uint8Array, a: number, fresh: Uint8Array, b: number):
   return length;
 }
 
-/** First index in `positions[from..to]` whose value is at least `value`. */
-function lowerBound(positions: Int32Array, from: number, to: number, value: number): number {
+/** First index in `entries[from..to]` whose window has at least this number. */
+function lowerBound(entries: Int32Array, from: number, to: number, number: number): number {
   let low = from;
   let high = to;
   while (low < high) {
     const middle = (low + high) >>> 1;
-    if ((positions[middle] ?? 0) < value) low = middle + 1;
+    if (((entries[middle] ?? 0) & NUMBER_MASK) < number) low = middle + 1;
     else high = middle;
   }
   return low;
@@ -186,7 +200,7 @@ export function matchContent(
 
 function cutIntoSegments(old: Uint8Array, fresh: Uint8Array, kind: ContentKind): Segments {
   const margin = kind === 'ordinary' ? MARGIN : SMALL_MARGIN;
-  const { shift, starts, positions } = buildIndex(old);
+  const { shift, step, starts, entries } = buildIndex(old);
   const oldStart: number[] = [];
   const diff: number[] = [];
   const extra: number[] = [];
@@ -197,16 +211,20 @@ function cutIntoSegments(old: Uint8Array, fresh: Uint8Array, kind: ContentKind):
     let best = expected >= 0 && expected < old.length ? commonLength(old, expected, fresh, scan) : 0;
     foundAt = expected;
     if (best >= GOOD_ALIGNED || scan + WINDOW > fresh.length) return best;
-    const bucket = hashAt(fresh, scan, shift);
+    const hash = mix(wordAt(fresh, scan), wordAt(fresh, scan + 4));
+    const bucket = hash >>> shift;
     let from = starts[bucket] ?? 0;
     let to = starts[bucket + 1] ?? 0;
     if (to - from > DEPTH) {
-      const middle = lowerBound(positions, from, to, expected);
+      const middle = lowerBound(entries, from, to, expected / step);
       from = Math.max(from, Math.min(middle - DEPTH / 2, to - DEPTH));
       to = Math.min(to, from + DEPTH);
     }
+    const check = (hash >>> (shift - 8)) & 0xff;
     for (let i = from; i < to; i++) {
-      const at = positions[i] ?? 0;
+      const entry = entries[i] ?? 0;
+      if (entry >>> NUMBER_BITS !== check) continue;
+      const at = (entry & NUMBER_MASK) * step;
       if (old[at + best] !== fresh[scan + best] || at === expected) continue;
       const length = commonLength(old, at, fresh, scan);
       if (length <= best || length < WINDOW) continue;
