@@ -155,7 +155,7 @@ async function encodeOne(
   const patchCost = deflatedSize(patch) + SOURCE_COST;
   if (saysNothing(Math.min(spliceCost, patchCost))) return raw();
   if (spliceCost <= patchCost * SPLICE_BONUS) return splice;
-  return { form: 'patch', bytes: patch, source: checksum, effort: kind === 'sparse' ? 'sparse' : 'patch' };
+  return { form: 'patch', bytes: patch, source: checksum, effort: kind === 'ordinary' ? 'patch' : kind };
 }
 
 export const encodeContent = defineTask(

@@ -1,4 +1,4 @@
-/** Sends files to the workers in batches and hands their encodings back in the order of the plan. */
+/** Sends files to the workers and hands their encodings back: small ones in batches, large ones each by itself. */
 import type { Checksum } from '../core/checksum.ts';
 import { utf8 } from '../core/bytes.ts';
 import type { ByteStore } from '../platform/store.ts';
@@ -23,6 +23,10 @@ export interface ReadyObject {
   readonly literals: Uint8Array | (() => AsyncIterable<Uint8Array>);
 }
 
+export interface HeldObject extends ReadyObject {
+  readonly literals: Uint8Array;
+}
+
 /** Old and new content together, as libostree's max-bsdiff-size: more is not matched in memory. */
 export const MATCH_LIMIT = 128_000_000;
 
@@ -34,7 +38,10 @@ const BATCH_BYTES = 1 << 20;
 const BATCH_ITEMS = 128;
 
 /** Memory that batches under way may need, by the estimate of `memoryOf`. */
-const MEMORY_BUDGET = 128 << 20;
+const MEMORY_BUDGET = 64 << 20;
+
+/** Batches under way for each worker: one being made, one behind it, and one that waits for an earlier one. */
+const BATCHES_PER_WORKER = 3;
 
 /** Of a splice of chunks, at least this share must come from the source. */
 const MIN_LARGE_SHARE = 0.05;
@@ -45,9 +52,9 @@ function isLarge({ facts, sources }: WorkFile): boolean {
   return facts.size > HOLD_LIMIT || facts.size + source > MATCH_LIMIT;
 }
 
-/** Content, patch and its copy on the way back; source and its index of two words for each position. */
+/** Content, patch and its copy on the way back; source and its index of a word for each position. */
 function memoryOf({ facts, sources }: WorkFile): number {
-  return 3 * facts.size + 9 * Math.max(0, ...sources.map(({ size }) => size)) + 4096;
+  return 3 * facts.size + 5 * Math.max(0, ...sources.map(({ size }) => size)) + 4096;
 }
 
 export interface EncodeOptions {
@@ -75,17 +82,12 @@ function* batches(files: readonly WorkFile[]): Generator<Batch> {
   let bytes = 0;
   let memory = 0;
   for (const file of files) {
-    const alone = isLarge(file);
     const size = file.facts.size + Math.max(0, ...file.sources.map((source) => source.size));
-    if (open.length > 0 && (alone || bytes + size > BATCH_BYTES || open.length >= BATCH_ITEMS)) {
+    if (open.length > 0 && (bytes + size > BATCH_BYTES || open.length >= BATCH_ITEMS)) {
       yield { files: open, memory };
       open = [];
       bytes = 0;
       memory = 0;
-    }
-    if (alone) {
-      yield { files: [file], memory: 0 };
-      continue;
     }
     open.push(file);
     bytes += size;
@@ -111,7 +113,7 @@ function partContent(
 }
 
 /** A symlink's target takes the place of content. */
-function encodeSymlink(file: WorkFile): ReadyObject {
+function encodeSymlink(file: WorkFile): HeldObject {
   const target = utf8(file.facts.header.symlinkTarget);
   const content = partContent(file, { form: 'raw' });
   return {
@@ -176,11 +178,9 @@ async function encodeLarge(store: ByteStore, file: WorkFile, pool: WorkerPool): 
 
 async function encodeBatch(
   store: ByteStore,
-  { files }: Batch,
+  files: readonly WorkFile[],
   { pool, maxPatchSize }: EncodeOptions,
-): Promise<ReadyObject[]> {
-  const [first] = files;
-  if (first !== undefined && isLarge(first)) return [await encodeLarge(store, first, pool)];
+): Promise<HeldObject[]> {
   const regular = files.filter(({ facts }) => !facts.isSymlink);
   const items = regular.map(encodeItem);
   const { objects, payload } =
@@ -188,7 +188,7 @@ async function encodeBatch(
       ? { objects: [], payload: new Uint8Array(0) }
       : await pool.run(encodeContent, { repo: store.location, items, maxPatchSize });
   let next = 0;
-  return files.flatMap((file): ReadyObject[] => {
+  return files.flatMap((file): HeldObject[] => {
     if (file.facts.isSymlink) return [encodeSymlink(file)];
     const encoded = objects[next++];
     if (encoded === undefined) return [];
@@ -203,23 +203,40 @@ async function encodeBatch(
   });
 }
 
+/** Encodes one file by itself, whatever its size. */
+export async function encodeAlone(
+  store: ByteStore,
+  file: WorkFile,
+  options: EncodeOptions,
+): Promise<ReadyObject> {
+  if (isLarge(file)) return encodeLarge(store, file, options.pool);
+  const [object] = await encodeBatch(store, [file], options);
+  if (object === undefined) throw new Error(`the worker did not encode ${file.checksum}`);
+  return object;
+}
+
 /**
- * Encodes `files` on all workers. Objects come in the order of `files`, whatever the number of workers; only as
- * many batches are under way as the memory budget allows, so a slow consumer slows the workers down.
+ * Encodes `files`, none of them large, on all workers. Objects come in the order of `files`, whatever the number of
+ * workers; only as many batches are under way as keep them busy, so a slow consumer slows the workers down.
  */
 export async function* encodeFiles(
   store: ByteStore,
   files: readonly WorkFile[],
   options: EncodeOptions,
-): AsyncGenerator<ReadyObject> {
+): AsyncGenerator<HeldObject> {
+  const mostBatches = BATCHES_PER_WORKER * options.pool.size;
   const source = batches(files);
-  const underWay: { readonly memory: number; readonly result: Promise<ReadyObject[]> }[] = [];
+  const underWay: { readonly memory: number; readonly result: Promise<HeldObject[]> }[] = [];
   let memory = 0;
   let next = source.next();
   try {
     while (next.done !== true || underWay.length > 0) {
-      while (next.done !== true && (underWay.length === 0 || memory + next.value.memory <= MEMORY_BUDGET)) {
-        const result = encodeBatch(store, next.value, options);
+      while (
+        next.done !== true &&
+        (underWay.length === 0 ||
+          (underWay.length < mostBatches && memory + next.value.memory <= MEMORY_BUDGET))
+      ) {
+        const result = encodeBatch(store, next.value.files, options);
         // A failure is thrown where its turn comes; until then it must not count as unhandled.
         result.catch(() => undefined);
         underWay.push({ memory: next.value.memory, result });

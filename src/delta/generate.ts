@@ -22,8 +22,9 @@ import { openStore } from '../platform/store.ts';
 import type { WorkerPool } from '../platform/workers.ts';
 import { commitMetaPath } from '../repo/paths.ts';
 import { readMetadata } from '../repo/read.ts';
-import { encodeFiles } from './encode.ts';
-import type { DeltaWork } from './gather.ts';
+import type { ReadyObject } from './encode.ts';
+import { encodeAlone, encodeFiles } from './encode.ts';
+import type { DeltaWork, WorkFile } from './gather.ts';
 import { gatherWork } from './gather.ts';
 import type { DeltaForms, DeltaInfo } from './info.ts';
 import { FORMS_KEY, createFormCounter, encodeForms } from './info.ts';
@@ -45,7 +46,7 @@ export const DEFAULT_PATCH_SIZE = 128_000_000;
  * with the encoder and with its parameters. libostree ignores the key.
  */
 const ENCODING_KEY = 'treewright.encoding';
-const ENCODING_VERSION = 2;
+const ENCODING_VERSION = 3;
 
 export interface GenerateDelta extends DeltaEnds {
   /** Directory of an archive repository that holds both commits whole. The caller holds its lock. */
@@ -207,27 +208,53 @@ async function makeParts(options: GenerateDelta, place: DeltaPlace, work: DeltaW
   const total = work.files.reduce((sum, { facts }) => sum + facts.size, 0);
   let done = 0;
   const writer = createPartWriter({ repo: place.workshop, ends, concurrency: pool.size, maxPartSize });
-  try {
+  /** Counts an object; false when it is left to an ordinary fetch. */
+  const carry = ({ content: { checksum, size, form }, literalSize }: ReadyObject): boolean => {
+    done += size;
+    events({ type: 'progress', stage: 'delta', what: 'content', done, total, unit: 'bytes' });
+    const isSymlink = symlinks.has(checksum);
+    if (!isSymlink && form === 'raw' && minFallbackSize > 0 && size > minFallbackSize) {
+      const stored = storedSizes.get(checksum) ?? 0;
+      fallbacks.push({ type: 'file', checksum, size: stored, uncompressedSize: size });
+      counter.add('fallback', size, 0);
+      return false;
+    }
+    // The checksum of a source lies in the payload as well.
+    counter.add(isSymlink ? 'symlink' : form, size, literalSize + (form === 'raw' ? 0 : 32));
+    return true;
+  };
+
+  // One large file takes as long as hundreds of small ones: it is begun first, and they go on beside it.
+  const isAlone = ({ facts }: WorkFile): boolean => !facts.isSymlink && facts.size > maxPartSize / 2;
+  const encoding = { pool, maxPatchSize };
+  let failed = false;
+  const large = async (): Promise<void> => {
+    for (const [rank, file] of work.files.entries()) {
+      if (failed) return;
+      if (!isAlone(file)) continue;
+      const object = await encodeAlone(store, file, encoding);
+      if (carry(object)) await writer.addAlone(object, rank);
+    }
+  };
+  const small = async (): Promise<void> => {
     for (const { type, checksum } of work.metadata) {
       const bytes = await readMetadata(store, checksum, type);
       counter.add('metadata', bytes.length, bytes.length);
       await writer.addMetadata(type, checksum, bytes);
     }
-    for await (const object of encodeFiles(store, work.files, { pool, maxPatchSize })) {
-      const { checksum, size, form } = object.content;
-      const isSymlink = symlinks.has(checksum);
-      if (!isSymlink && form === 'raw' && minFallbackSize > 0 && size > minFallbackSize) {
-        const stored = storedSizes.get(checksum) ?? 0;
-        fallbacks.push({ type: 'file', checksum, size: stored, uncompressedSize: size });
-        counter.add('fallback', size, 0);
-      } else {
-        // The checksum of a source lies in the payload as well.
-        const payload = object.literalSize + (form === 'raw' ? 0 : 32);
-        counter.add(isSymlink ? 'symlink' : form, size, payload);
-        await writer.addObject(object);
-      }
-      done += size;
-      events({ type: 'progress', stage: 'delta', what: 'content', done, total, unit: 'bytes' });
+    const files = work.files.filter((file) => !isAlone(file));
+    for await (const object of encodeFiles(store, files, encoding)) {
+      if (failed) return;
+      if (carry(object)) await writer.addObject(object);
+    }
+  };
+  const fail = (error: unknown): never => {
+    failed = true;
+    throw error;
+  };
+  try {
+    for (const run of await Promise.allSettled([large().catch(fail), small().catch(fail)])) {
+      if (run.status === 'rejected') throw run.reason;
     }
     const parts = await writer.finish();
     const bytes = parts.reduce((sum, { size }) => sum + size, 0);
@@ -240,6 +267,8 @@ async function makeParts(options: GenerateDelta, place: DeltaPlace, work: DeltaW
       );
     }
     const inside = await placeParts(place, ends, parts.length);
+    const order = new Map(work.files.map(({ checksum }, i) => [checksum, i]));
+    fallbacks.sort((a, b) => (order.get(a.checksum) ?? 0) - (order.get(b.checksum) ?? 0));
     return { parts, inside, fallbacks, forms: counter.forms() };
   } catch (error) {
     await writer.abandon();

@@ -20,6 +20,9 @@ export interface PartContent {
   readonly copies?: CopyList;
 }
 
+/** Bytes of one piece of payload. */
+const PIECE = 1 << 20;
+
 /** A part before compression. The payload's pieces lie one behind the other. */
 export interface UnpackedPart {
   readonly objects: readonly DeltaObject[];
@@ -62,6 +65,8 @@ export function createPartBuilder(): PartBuilder {
   const objects: DeltaObject[] = [];
   const operations: number[] = [];
   const payload: Uint8Array[] = [];
+  let piece = new Uint8Array(0);
+  let room = 0;
   const modes = table<DeltaMode>((mode) => mode.join(' '));
   const xattrs = table<WireXattrs>((list) =>
     list
@@ -76,9 +81,20 @@ export function createPartBuilder(): PartBuilder {
   let uncompressedSize = 0;
 
   const emit = (operation: DeltaOperation): void => appendOperation(operations, operation);
+  /** Copies, since what is given is a view of a message from a worker that this would keep alive as a whole. */
   const append = (bytes: Uint8Array): number => {
     const offset = payloadSize;
-    if (bytes.length > 0) payload.push(bytes);
+    for (let at = 0; at < bytes.length;) {
+      if (room === 0) {
+        piece = new Uint8Array(PIECE);
+        room = PIECE;
+        payload.push(piece);
+      }
+      const taken = bytes.subarray(at, at + room);
+      piece.set(taken, PIECE - room);
+      room -= taken.length;
+      at += taken.length;
+    }
     payloadSize += bytes.length;
     return offset;
   };
@@ -140,7 +156,7 @@ export function createPartBuilder(): PartBuilder {
     finish: () => ({
       objects,
       tables: { modes: modes.values, xattrs: xattrs.values, operations: Uint8Array.from(operations) },
-      payload,
+      payload: room === 0 ? payload : [...payload.slice(0, -1), piece.subarray(0, PIECE - room)],
       payloadSize,
       uncompressedSize,
     }),

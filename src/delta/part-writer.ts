@@ -1,25 +1,32 @@
 /** Fills parts with objects in the order they come and compresses full ones while the next is being filled. */
+import { rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Checksum } from '../core/checksum.ts';
 import type { DeltaEnds } from '../formats/ostree-delta-index.ts';
 import { deltaPartPath } from '../formats/ostree-delta-index.ts';
 import type { DeltaPartEntry } from '../formats/ostree-delta.ts';
 import { PART_VERSION } from '../formats/ostree-delta.ts';
-import type { ReadyObject } from './encode.ts';
+import { temporaryName } from '../platform/files.ts';
+import type { HeldObject, ReadyObject } from './encode.ts';
 import type { PartBuilder } from './part-builder.ts';
 import { createPartBuilder } from './part-builder.ts';
 import type { Effort } from './part-file.ts';
-import { writePart, xzMemory } from './part-file.ts';
+import { EFFORTS, writePart, xzMemory } from './part-file.ts';
 
 /** Memory for all xz processes together. */
-const XZ_MEMORY = 300 << 20;
+const XZ_MEMORY = 200 << 20;
 
 export interface PartWriter {
   addMetadata(type: 'dirtree' | 'dirmeta', checksum: Checksum, bytes: Uint8Array): Promise<void>;
-  addObject(object: ReadyObject): Promise<void>;
+  addObject(object: HeldObject): Promise<void>;
+  /**
+   * Gives an object a part of its own. Such parts come in the order of `rank`, behind the others of their kind,
+   * whenever they are added.
+   */
+  addAlone(object: ReadyObject, rank: number): Promise<void>;
   /** Closes the last parts and waits until all are on disk. Entries are in the order of the part numbers. */
   finish(): Promise<DeltaPartEntry[]>;
-  /** Waits for what is under way, after a failure. */
+  /** Waits for what is under way and removes it, after a failure. */
   abandon(): Promise<void>;
 }
 
@@ -32,16 +39,29 @@ export interface PartWriterOptions {
   readonly maxPartSize: number;
 }
 
+interface StartedPart {
+  readonly effort: Effort;
+  /** Absent for a part that was filled in turn. */
+  readonly rank?: number;
+  /** Where it is written while its number is not known. */
+  readonly path: string;
+  readonly entry: Promise<DeltaPartEntry>;
+}
+
+/** By kind, in turn within each, those with a rank last. Does not depend on when a part was started. */
+function inOrder(parts: readonly StartedPart[]): StartedPart[] {
+  return [...parts].sort(
+    (a, b) =>
+      EFFORTS.indexOf(a.effort) - EFFORTS.indexOf(b.effort) ||
+      (a.rank === b.rank ? 0 : (a.rank ?? -1) - (b.rank ?? -1)),
+  );
+}
+
 export function createPartWriter({ repo, ends, concurrency, maxPartSize }: PartWriterOptions): PartWriter {
-  const entries: Promise<DeltaPartEntry>[] = [];
+  const started: StartedPart[] = [];
   const running = new Set<{ readonly memory: number; readonly ended: Promise<void> }>();
   // Contents of different kinds fill different parts, each of which is compressed in its own way.
-  const open: Record<Effort, PartBuilder> = {
-    strong: createPartBuilder(),
-    patch: createPartBuilder(),
-    sparse: createPartBuilder(),
-    fast: createPartBuilder(),
-  };
+  const open = new Map<Effort, PartBuilder>();
 
   const roomFor = async (memory: number): Promise<void> => {
     for (;;) {
@@ -52,23 +72,27 @@ export function createPartWriter({ repo, ends, concurrency, maxPartSize }: PartW
     }
   };
 
-  /** Gives the open part its number and starts writing it. */
-  const close = async (lane: Effort, streamed?: () => AsyncIterable<Uint8Array>): Promise<void> => {
-    const part = open[lane].finish();
-    open[lane] = createPartBuilder();
-    const memory = xzMemory(lane, part.payloadSize);
+  /** Starts writing a part as soon as there is room for one more xz. */
+  const write = async (
+    effort: Effort,
+    builder: PartBuilder,
+    rank?: number,
+    streamed?: () => AsyncIterable<Uint8Array>,
+  ): Promise<void> => {
+    const part = builder.finish();
+    const memory = xzMemory(effort, part.payloadSize);
     await roomFor(memory);
-    const path = join(repo, deltaPartPath(ends, entries.length));
-    const written = writePart(path, part, lane, streamed?.()).then(({ size, checksum }): DeltaPartEntry => ({
+    const path = temporaryName(join(repo, deltaPartPath(ends, started.length)));
+    const entry = writePart(path, part, effort, streamed?.()).then(({ size, checksum }): DeltaPartEntry => ({
       version: PART_VERSION,
       checksum,
       size,
       uncompressedSize: part.uncompressedSize,
       objects: part.objects,
     }));
-    entries.push(written);
+    started.push({ effort, path, entry, ...(rank === undefined ? {} : { rank }) });
     // A failure is thrown by whoever awaits the entry.
-    const ended = written.then(
+    const ended = entry.then(
       () => undefined,
       () => undefined,
     );
@@ -77,34 +101,52 @@ export function createPartWriter({ repo, ends, concurrency, maxPartSize }: PartW
     void ended.then(() => running.delete(job));
   };
 
-  /** Makes room for `size` more bytes of payload. */
-  const reserve = async (lane: Effort, size: number): Promise<PartBuilder> => {
-    const builder = open[lane];
-    if (!builder.isEmpty && builder.payloadSize + size > maxPartSize) await close(lane);
-    return open[lane];
+  /** The open part of a kind, with room for `size` more bytes of payload. */
+  const reserve = async (effort: Effort, size: number): Promise<PartBuilder> => {
+    const builder = open.get(effort);
+    if (builder !== undefined) {
+      if (builder.payloadSize + size <= maxPartSize) return builder;
+      open.delete(effort);
+      await write(effort, builder);
+    }
+    const next = createPartBuilder();
+    open.set(effort, next);
+    return next;
   };
 
   return {
     addMetadata: async (type, checksum, bytes) => {
       (await reserve('strong', bytes.length)).addMetadata(type, checksum, bytes);
     },
-    addObject: async ({ content, effort: lane, literalSize, literals }) => {
+    addObject: async ({ content, effort, literals }) => {
+      (await reserve(effort, literals.length)).addContent(content, literals);
+    },
+    addAlone: async ({ content, effort, literalSize, literals }, rank) => {
+      const builder = createPartBuilder();
       if (literals instanceof Uint8Array) {
-        (await reserve(lane, literalSize)).addContent(content, literals);
-        return;
+        builder.addContent(content, literals);
+        await write(effort, builder, rank);
+      } else {
+        builder.addStreamed(content, literalSize);
+        await write(effort, builder, rank, literals);
       }
-      // Streamed literals come last in their part, so it is closed with them.
-      (await reserve(lane, literalSize)).addStreamed(content, literalSize);
-      await close(lane, literals);
     },
     finish: async () => {
-      for (const lane of ['strong', 'patch', 'sparse', 'fast'] as const) {
-        if (!open[lane].isEmpty) await close(lane);
+      for (const effort of EFFORTS) {
+        const builder = open.get(effort);
+        if (builder !== undefined) await write(effort, builder);
       }
-      return Promise.all(entries);
+      const entries: DeltaPartEntry[] = [];
+      for (const { path, entry } of inOrder(started)) {
+        const made = await entry;
+        await rename(path, join(repo, deltaPartPath(ends, entries.length)));
+        entries.push(made);
+      }
+      return entries;
     },
     abandon: async () => {
-      await Promise.allSettled(entries);
+      await Promise.allSettled(started.map(({ entry }) => entry));
+      for (const { path } of started) await rm(path, { force: true });
     },
   };
 }
