@@ -113,8 +113,8 @@ export async function generateDelta(options: GenerateDelta): Promise<DeltaInfo> 
     byteOrder,
     metadata: [
       ...(options.metadata ?? []),
-      encoding,
-      encodeForms(forms),
+      // What carries nothing is made anew in no time, and shall not be larger than libostree's.
+      ...(parts.length + fallbacks.length === 0 ? [] : [encoding, encodeForms(forms)]),
       ...(commitMeta === undefined
         ? []
         : [[`${deltaPath(ends)}/commitmeta`, { signature: 'a{sv}', value: commitMeta }] as const]),
@@ -164,13 +164,13 @@ export async function generateDelta(options: GenerateDelta): Promise<DeltaInfo> 
   };
 }
 
-/** The byte order is not part of it: only the superblock depends on that. */
+/** The version and what differs from the defaults. The byte order is no part of it: only the superblock depends on that. */
 function encodingEntry(options: GenerateDelta): Vardict[number] {
   const { maxPartSize = DEFAULT_PART_SIZE, maxPatchSize = DEFAULT_PATCH_SIZE, minFallbackSize = 0 } = options;
   const value = [
     String(ENCODING_VERSION),
-    `part=${maxPartSize}`,
-    `patch=${maxPatchSize}`,
+    ...(maxPartSize === DEFAULT_PART_SIZE ? [] : [`part=${maxPartSize}`]),
+    ...(maxPatchSize === DEFAULT_PATCH_SIZE ? [] : [`patch=${maxPatchSize}`]),
     ...(minFallbackSize > 0 ? [`fallback=${minFallbackSize}`] : []),
     ...(options.inlineParts === true ? ['inline'] : []),
   ].join(' ');

@@ -2,6 +2,7 @@ import type { Checksum } from '../core/checksum.ts';
 import type { Vardict } from '../formats/gvariant.ts';
 import { lookup } from '../formats/gvariant.ts';
 import type { ByteOrder } from '../formats/ostree-delta.ts';
+import { appendVarint, readVarint } from '../formats/ostree-delta-part.ts';
 
 /** One part of a delta. */
 export interface DeltaPartInfo {
@@ -58,27 +59,29 @@ function formsOf(count: (form: DeltaForm) => FormCount): DeltaForms {
 
 /** The counts under this key of our superblocks: they cannot be told from the superblock otherwise. */
 export const FORMS_KEY = 'treewright.forms';
-const FORMS_TYPE = 'a{s(ttt)}';
-
-type FormRow = readonly [string, readonly [bigint, bigint, bigint]];
+/** Objects, size and payload of each form in the order of `DELTA_FORMS`, as libostree's varints. */
+const FORMS_TYPE = 'ay';
 
 export function encodeForms(forms: DeltaForms): Vardict[number] {
-  const rows = DELTA_FORMS.map((form): FormRow => {
+  const numbers: number[] = [];
+  for (const form of DELTA_FORMS) {
     const { objects, size, payload } = forms[form];
-    return [form, [BigInt(objects), BigInt(size), BigInt(payload)]];
-  });
-  return [FORMS_KEY, { signature: FORMS_TYPE, value: rows }];
+    for (const number of [objects, size, payload]) appendVarint(numbers, number);
+  }
+  return [FORMS_KEY, { signature: FORMS_TYPE, value: Uint8Array.from(numbers) }];
 }
 
-/** The counts in a superblock's metadata, or undefined when it has none. */
+/** The counts in a superblock's metadata, or undefined when it has none. Throws `input/bad-delta`. */
 export function decodeForms(metadata: Vardict): DeltaForms | undefined {
-  const rows = lookup(metadata, FORMS_KEY, FORMS_TYPE) as readonly FormRow[] | undefined;
-  if (rows === undefined) return undefined;
-  const counts = new Map(rows);
-  return formsOf((form) => {
-    const [objects = 0n, size = 0n, payload = 0n] = counts.get(form) ?? [];
-    return { objects: Number(objects), size: Number(size), payload: Number(payload) };
-  });
+  const bytes = lookup(metadata, FORMS_KEY, FORMS_TYPE) as Uint8Array | undefined;
+  if (bytes === undefined) return undefined;
+  let at = 0;
+  const next = (): number => {
+    const { value, end } = readVarint(bytes, at);
+    at = end;
+    return value;
+  };
+  return formsOf(() => ({ objects: next(), size: next(), payload: next() }));
 }
 
 /** A finished delta, with exact sizes in bytes. */

@@ -208,22 +208,22 @@ export function appendOperation(out: number[], operation: DeltaOperation): void 
   }
 }
 
-/** A varint has at most ten bytes, of which eight hold what a number can (2^53). */
-function readVarint(bytes: Uint8Array, start: number): { value: number; end: number } {
+/** Reads one varint. It has at most ten bytes, of which eight hold what a number can (2^53). Throws `input/bad-delta`. */
+export function readVarint(bytes: Uint8Array, start: number): { value: number; end: number } {
   let value = 0;
   let scale = 1;
   for (let at = start; at < start + 8; at++) {
     const next = bytes[at];
-    if (next === undefined) return fail('the operations of a delta part end inside a number');
+    if (next === undefined) return fail('the bytes end inside a number');
     value += (next & 0x7f) * scale;
     if (!Number.isSafeInteger(value)) break;
     if (next < 0x80) {
-      if (next === 0 && at > start) return fail('a number in the operations is longer than needed');
+      if (next === 0 && at > start) return fail('a number in a delta is longer than needed');
       return { value, end: at + 1 };
     }
     scale *= 0x80;
   }
-  return fail('a number in the operations of a delta part is beyond 2^53');
+  return fail('a number in a delta is beyond 2^53');
 }
 
 /**

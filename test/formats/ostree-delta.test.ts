@@ -269,8 +269,8 @@ describe('a part', () => {
       ...decodeOperations(Uint8Array.from(bytes), () => 'file'),
     ];
     const hostile: [number[], RegExp][] = [
-      [[0x72], /end inside a number/],
-      [[0x72, 0x80], /end inside a number/],
+      [[0x72], /the bytes end inside a number/],
+      [[0x72, 0x80], /the bytes end inside a number/],
       [[0x72, 0x80, 0x00], /longer than needed/],
       [[0x72, ...Array<number>(9).fill(0xff), 0x01], /beyond 2\^53/],
       [[0x72, ...Array<number>(40).fill(0x80), 0x01], /beyond 2\^53/],
