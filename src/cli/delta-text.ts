@@ -272,10 +272,23 @@ function objectsText(report: ShowDeltaReport, { all, part }: ShownParts, paint: 
 }
 
 function objectLine(object: ShownObject): string[] {
-  const { part, type, form, size, payload, copied, checksum, paths, source, sourcePaths } = object;
+  const {
+    part,
+    type,
+    form,
+    size,
+    payload,
+    copied,
+    checksum,
+    paths,
+    source,
+    sources = 1,
+    sourcePaths,
+  } = object;
   const [first = '', ...others] = paths;
   const where = others.length === 0 ? first : `${first} and ${others.length} more`;
   const old = sourcePaths?.[0] ?? (source === undefined ? undefined : shortChecksum(source));
+  const rest = sources === 1 ? '' : ` and ${plural(sources - 1, 'other file')}`;
   return [
     String(part),
     type,
@@ -284,7 +297,7 @@ function objectLine(object: ShownObject): string[] {
     formatBytes(payload),
     copied === 0 ? '' : formatBytes(copied),
     shortChecksum(checksum),
-    old === undefined || old === first ? where : `${where} (from ${old})`,
+    old === undefined || (old === first && sources === 1) ? where : `${where} (from ${old}${rest})`,
   ];
 }
 

@@ -15,6 +15,7 @@ import { bestSource } from './best-source.ts';
 import type { Room } from './content.ts';
 import { loadContent } from './content.ts';
 import { contentKind, matchContent } from './match.ts';
+import type { Member } from './members.ts';
 import type { Effort } from './part-file.ts';
 import type { CopyList } from './patch.ts';
 import { COPY_STRIDE, encodePatch, encodeSplice } from './patch.ts';
@@ -25,6 +26,8 @@ export interface EncodeItem {
   readonly checksum: Checksum;
   readonly size: number;
   readonly sources: readonly SizedSource[];
+  /** Other new files that lie whole inside of it, in the order of their places. */
+  readonly members?: readonly Member[];
 }
 
 export interface EncodeBatch {
@@ -40,8 +43,8 @@ export interface EncodedObject {
   readonly form: 'raw' | 'patch' | 'splice';
   readonly start: number;
   readonly length: number;
-  /** For `patch` and `splice`: the old object that is read. */
-  readonly source?: Checksum;
+  /** The objects that are read: one old object for `patch`, any number for `splice`. */
+  readonly sources?: readonly Checksum[];
   /** For `splice` only. */
   readonly copies?: CopyList;
   /** How the part it goes into is compressed. */
@@ -74,7 +77,8 @@ const CHEAP_SHARE = 0.1;
 /** Raw content is judged from samples when it is larger than this, in bytes. */
 const ESTIMATE_ALL = 1 << 20;
 
-function deflatedSize(bytes: Uint8Array): number {
+/** What `bytes` deflate to at the fastest level, in bytes. */
+export function deflatedSize(bytes: Uint8Array): number {
   return bytes.length === 0 ? 0 : deflateRawSync(bytes, { level: 1, chunkSize: 1 << 16 }).length;
 }
 
@@ -105,23 +109,24 @@ function sharedRoom(): Room {
   };
 }
 
-/** Where a batch reads its contents: the new one, the best old one so far, and one to compare with it. */
+/** Where contents are read to: the new one, the best old one so far, and one to compare with it. */
 interface Rooms {
   readonly fresh: Room;
   readonly old: readonly [Room, Room];
 }
 
-async function encodeOne(
+/** How one file is said best. With `rooms`, raw bytes are valid until the next call only. */
+export async function encodeOne(
   store: ByteStore,
   item: EncodeItem,
   maxPatchSize: number,
-  rooms: Rooms,
+  rooms?: Rooms,
 ): Promise<Choice> {
-  const fresh = await loadContent(store, item.checksum, item.size, rooms.fresh);
+  const fresh = await loadContent(store, item.checksum, item.size, rooms?.fresh);
   const compressed = looksCompressed(fresh);
-  const raw = (): Choice => ({ form: 'raw', bytes: fresh.slice(), effort: compressed ? 'fast' : 'strong' });
+  const raw = (): Choice => ({ form: 'raw', bytes: fresh, effort: compressed ? 'fast' : 'strong' });
   const source = await bestSource(store, item.sources, fresh, {
-    rooms: rooms.old,
+    ...(rooms === undefined ? {} : { rooms: rooms.old }),
     // One plausible source of ordinary content is simply tried.
     ...(compressed ? { minShared: MIN_SHARED } : {}),
   });
@@ -138,7 +143,7 @@ async function encodeOne(
   const splice: Choice = {
     form: 'splice',
     bytes: literals,
-    source: checksum,
+    sources: [checksum],
     copies,
     // What is left of packed content is as packed.
     effort: compressed && looksCompressed(literals) ? 'fast' : 'strong',
@@ -155,7 +160,7 @@ async function encodeOne(
   const patchCost = deflatedSize(patch) + SOURCE_COST;
   if (saysNothing(Math.min(spliceCost, patchCost))) return raw();
   if (spliceCost <= patchCost * SPLICE_BONUS) return splice;
-  return { form: 'patch', bytes: patch, source: checksum, effort: kind === 'ordinary' ? 'patch' : kind };
+  return { form: 'patch', bytes: patch, sources: [checksum], effort: kind === 'ordinary' ? 'patch' : kind };
 }
 
 export const encodeContent = defineTask(
@@ -170,7 +175,8 @@ export const encodeContent = defineTask(
     for (const item of items) {
       const { bytes, ...choice } = await encodeOne(store, item, maxPatchSize, rooms);
       objects.push({ ...choice, start: total, length: bytes.length });
-      chunks.push(bytes);
+      // Raw bytes lie in a room that the next item uses.
+      chunks.push(choice.form === 'raw' ? bytes.slice() : bytes);
       total += bytes.length;
     }
     // A single object's bytes are handed over as they are: it may be a large one.

@@ -6,6 +6,7 @@ import type { WorkerPool } from '../platform/workers.ts';
 import { readContent } from '../repo/read.ts';
 import type { EncodeItem, EncodedObject } from './encode-task.ts';
 import { encodeContent } from './encode-task.ts';
+import { encodeContainer } from './container-task.ts';
 import type { WorkFile } from './gather.ts';
 import { judgeLarge, spliceLarge } from './large-task.ts';
 import type { PartContent } from './part-builder.ts';
@@ -64,11 +65,12 @@ export interface EncodeOptions {
 }
 
 /** What a worker needs to know of a file: a plain value without the rest of the plan. */
-export function encodeItem({ checksum, facts, sources }: WorkFile): EncodeItem {
+export function encodeItem({ checksum, facts, sources, members }: WorkFile): EncodeItem {
   return {
     checksum,
     size: facts.size,
     sources: sources.map(({ checksum: source, size }) => ({ checksum: source, size })),
+    ...(members === undefined ? {} : { members }),
   };
 }
 
@@ -98,16 +100,16 @@ function* batches(files: readonly WorkFile[]): Generator<Batch> {
 
 function partContent(
   { facts, checksum }: WorkFile,
-  encoded: Pick<EncodedObject, 'form' | 'source' | 'copies'>,
+  encoded: Pick<EncodedObject, 'form' | 'sources' | 'copies'>,
 ): PartContent {
   const { stat } = facts.header;
-  const { form, source, copies } = encoded;
+  const { form, sources, copies } = encoded;
   return {
     checksum,
     stat,
     size: facts.size,
     form,
-    ...(source === undefined ? {} : { source }),
+    ...(sources === undefined ? {} : { sources }),
     ...(copies === undefined ? {} : { copies }),
   };
 }
@@ -140,7 +142,7 @@ async function* literalRanges(
         left = copies?.[range] ?? Infinity;
       }
       const length = Math.min(left, chunk.length - at);
-      if (copies?.[range + 1] !== 1) yield chunk.subarray(at, at + length);
+      if ((copies?.[range + 1] ?? 0) === 0) yield chunk.subarray(at, at + length);
       at += length;
       left -= length;
     }
@@ -155,7 +157,7 @@ async function encodeLarge(store: ByteStore, file: WorkFile, pool: WorkerPool): 
   if (source !== undefined) {
     const found = await pool.run(spliceLarge, { repo: store.location, checksum, source });
     let size = 0;
-    for (let i = 0; i < found.length; i += COPY_STRIDE) if (found[i + 1] !== 1) size += found[i] ?? 0;
+    for (let i = 0; i < found.length; i += COPY_STRIDE) if (found[i + 1] === 0) size += found[i] ?? 0;
     if (size <= (1 - MIN_LARGE_SHARE) * facts.size) {
       copies = found;
       literalSize = size;
@@ -167,7 +169,7 @@ async function encodeLarge(store: ByteStore, file: WorkFile, pool: WorkerPool): 
   const encoded =
     copies === undefined || source === undefined
       ? ({ form: 'raw' } as const)
-      : ({ form: 'splice', source, copies } as const);
+      : ({ form: 'splice', sources: [source], copies } as const);
   return {
     content: partContent(file, encoded),
     effort: packed ? 'fast' : 'strong',
@@ -213,6 +215,22 @@ export async function encodeAlone(
   const [object] = await encodeBatch(store, [file], options);
   if (object === undefined) throw new Error(`the worker did not encode ${file.checksum}`);
   return object;
+}
+
+/** Encodes one file out of its members, which must come before it in the same part. */
+export async function encodeOfMembers(
+  store: ByteStore,
+  file: WorkFile,
+  { pool, maxPatchSize }: EncodeOptions,
+): Promise<HeldObject> {
+  const input = { repo: store.location, item: encodeItem(file), maxPatchSize };
+  const { payload, ...encoded } = await pool.run(encodeContainer, input);
+  return {
+    content: partContent(file, encoded),
+    effort: encoded.effort,
+    literalSize: payload.length,
+    literals: payload,
+  };
 }
 
 /**

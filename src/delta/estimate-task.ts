@@ -9,6 +9,7 @@ import { bestSource } from './best-source.ts';
 import { loadContent } from './content.ts';
 import type { EncodeItem } from './encode-task.ts';
 import type { Segments } from './match.ts';
+import { withoutMembers } from './members.ts';
 import { encodePatch } from './patch.ts';
 
 export interface EstimateBatch {
@@ -20,7 +21,7 @@ export interface EstimateBatch {
 /** The best of an item's sources. */
 export interface Resemblance {
   readonly source: Checksum;
-  /** What a patch over that source deflates to, in bytes, beyond what as many zeros would. */
+  /** What a patch over that source deflates to, in bytes, beyond what as many zeros would; without the members. */
   readonly deflatedPatch: number;
 }
 
@@ -37,9 +38,10 @@ async function resemblance(store: ByteStore, item: EncodeItem): Promise<Resembla
   const fresh = await loadContent(store, item.checksum, item.size);
   const source = await bestSource(store, item.sources, fresh);
   if (source === undefined) return undefined;
-  const segments = matchAnchors(source.content, fresh);
+  const sent = item.members === undefined ? fresh : withoutMembers(fresh, item.members);
+  const segments = matchAnchors(source.content, sent);
   if (segments === undefined) return undefined;
-  return { source: source.checksum, deflatedPatch: deflatedPatch(source.content, fresh, segments) };
+  return { source: source.checksum, deflatedPatch: deflatedPatch(source.content, sent, segments) };
 }
 
 /** In the order of the items; undefined where no source shares anything with the new content. */

@@ -147,6 +147,7 @@ export function expectCost(
   stored: number,
   deflatedPatch: number | undefined,
 ): { readonly expectedBytes: number; readonly patched: boolean } {
+  if (size === 0) return { expectedBytes: OBJECT_COST, patched: false };
   const hardness = Math.min(1, Math.max(0, (stored / size - EASY_SHARE) / (COMPRESSED_SHARE - EASY_SHARE)));
   const raw = Math.min(size, stored) * (RAW_FACTOR + (1 - RAW_FACTOR) * hardness);
   if (deflatedPatch !== undefined) {
@@ -161,11 +162,14 @@ export function expectCost(
 }
 
 function estimateFile(
-  { checksum, paths, facts, sources }: WorkFile,
+  { checksum, paths, facts, sources, members = [] }: WorkFile,
   found: Resemblance | undefined,
 ): FileEstimate {
   const storedBytes = facts.header.storedSize;
-  const { expectedBytes, patched } = expectCost(facts.size, storedBytes, found?.deflatedPatch);
+  // Members are sent as files of their own.
+  const size = members.reduce((rest, member) => rest - member.size, facts.size);
+  const stored = members.length === 0 ? storedBytes : storedBytes * (size / facts.size);
+  const { expectedBytes, patched } = expectCost(size, stored, found?.deflatedPatch);
   const [first] = sources;
   return {
     checksum,

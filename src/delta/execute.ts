@@ -24,9 +24,13 @@ import {
 import type { ObjectStat, WireXattrs } from '../formats/ostree-objects.ts';
 import { MAX_METADATA_SIZE, encodeContentHeader, fromWireXattrs } from '../formats/ostree-objects.ts';
 import type { RandomAccess } from '../platform/random-access.ts';
+import { randomAccessOf } from '../platform/random-access.ts';
 
 /** Bytes handled at once. */
 const STEP = 1 << 20;
+
+/** Bytes of objects that a part makes and reads as well; they are held in memory. */
+const MAX_KEPT = 128_000_000;
 
 /** Smaller pieces of content are put together, in bytes. */
 const PIECE = 1 << 16;
@@ -46,7 +50,11 @@ export interface ExecutePart {
   readonly entry: DeltaPartEntry;
   /** The decompressed part. */
   readonly part: RandomAccess;
-  /** Opens the content of an object that a client has; throws for others. The result is kept by the caller. */
+  /**
+   * Opens the content of an object that a client has; throws for others. The result is kept by the caller. It is not
+   * asked for what the same part has made before: a client finds that where new objects are staged
+   * (_ostree_repo_load_file_bare).
+   */
   readonly openSource: (checksum: Checksum) => Promise<RandomAccess>;
 }
 
@@ -93,6 +101,50 @@ export async function* executePart({ entry, part, openSource }: ExecutePart): As
     return { start: layout.payload.start + offset, end: layout.payload.start + offset + length };
   };
 
+  const sourceAt = (offset: number): Checksum => {
+    const { start, end } = payload(offset, 32);
+    return checksumFromBytes(part.read(start, end - start));
+  };
+
+  const own = new Set(entry.objects.map(({ checksum }) => checksum));
+  /** Objects of this part that it reads as well, undefined until they are made. */
+  const within = new Map<Checksum, RandomAccess | undefined>();
+  for (const operation of decodeOperations(member(layout.operations), (i) => entry.objects[i]?.type)) {
+    if (operation.op !== 'set-source') continue;
+    const checksum = sourceAt(operation.offset);
+    if (own.has(checksum)) within.set(checksum, undefined);
+  }
+  let keptSize = 0;
+  /** Hands content on, and keeps it when it is read later. */
+  const kept = async function* (
+    { checksum }: DeltaObject,
+    chunks: AsyncIterable<Uint8Array>,
+  ): AsyncGenerator<Uint8Array> {
+    const pieces: Uint8Array[] = [];
+    for await (const chunk of chunks) {
+      keptSize += chunk.length;
+      if (keptSize > MAX_KEPT) fail(`it reads from more than ${MAX_KEPT} bytes of what it makes itself`);
+      pieces.push(chunk);
+      yield chunk;
+    }
+    within.set(checksum, randomAccessOf(concatBytes(pieces)));
+  };
+  const file = (
+    object: DeltaObject,
+    stat: ObjectStat,
+    size: number,
+    chunks: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
+  ): MadeObject => {
+    const sure = checked(object, stat, chunks);
+    return {
+      kind: 'file',
+      object,
+      stat,
+      size,
+      chunks: within.has(object.checksum) ? kept(object, sure) : sure,
+    };
+  };
+
   let next = 0;
   let source: RandomAccess | undefined;
   let contentSize = 0;
@@ -107,8 +159,8 @@ export async function* executePart({ entry, part, openSource }: ExecutePart): As
     }
   };
   const setSource = async (offset: number): Promise<void> => {
-    const { start, end } = payload(offset, 32);
-    source = await openSource(checksumFromBytes(part.read(start, end - start)));
+    const checksum = sourceAt(offset);
+    source = within.get(checksum) ?? (await openSource(checksum));
   };
 
   /** Runs the operations up to the object's end. */
@@ -184,7 +236,7 @@ export async function* executePart({ entry, part, openSource }: ExecutePart): As
         }
         const size = operation.length;
         announce(size);
-        yield { kind: 'file', object, stat, size, chunks: checked(object, stat, ranged(part, range)) };
+        yield file(object, stat, size, ranged(part, range));
         break;
       }
       case 'open': {
@@ -195,7 +247,7 @@ export async function* executePart({ entry, part, openSource }: ExecutePart): As
         }
         const size = operation.length;
         announce(size);
-        yield { kind: 'file', object, stat, size, chunks: checked(object, stat, content(object, size)) };
+        yield file(object, stat, size, content(object, size));
         break;
       }
       case 'write':

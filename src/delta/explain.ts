@@ -26,11 +26,13 @@ export interface ExplainedObject {
   /** Of the content, of the metadata object, or of a symlink's target. */
   readonly size: number;
   readonly form: Exclude<DeltaForm, 'fallback'>;
-  /** The old object that is read. */
+  /** The object that is read, the first of them when there are several: an old one, or one that the part has made. */
   readonly source?: Checksum;
+  /** How many objects are read, when they are more than one. */
+  readonly sources?: number;
   /** Payload that is read for it, before compression. */
   readonly payload: number;
-  /** Of the object, what comes out of the old one: copied, or added up with the bytes of a patch. */
+  /** Of the object, what comes out of those: copied, or added up with the bytes of a patch. */
   readonly copied: number;
 }
 
@@ -108,6 +110,7 @@ const CHECKSUM = 32;
 interface OpenObject {
   readonly size: number;
   form: 'raw' | 'patch' | 'splice';
+  readonly sources: Set<Checksum>;
   source?: Checksum;
   payload: number;
   copied: number;
@@ -156,12 +159,13 @@ function explainPart(
         break;
       }
       case 'open':
-        open = { size: operation.length, form: 'raw', payload: 0, copied: 0 };
+        open = { size: operation.length, form: 'raw', sources: new Set(), payload: 0, copied: 0 };
         break;
       case 'set-source':
         source = checksumFromBytes(payload(operation.offset, CHECKSUM));
-        if (open === undefined || open.source === source) break;
-        open.source = source;
+        if (open === undefined || open.sources.has(source)) break;
+        open.sources.add(source);
+        open.source ??= source;
         open.form = 'splice';
         open.payload += CHECKSUM;
         break;
@@ -185,7 +189,7 @@ function explainPart(
         break;
       case 'close':
         if (open === undefined) return fail('an object ends that was not begun');
-        add(open);
+        add(described(open));
         open = undefined;
         source = undefined;
     }
@@ -203,6 +207,10 @@ function explainPart(
     patched,
     objects,
   };
+}
+
+function described({ sources, ...object }: OpenObject): Omit<ExplainedObject, 'part' | 'checksum' | 'type'> {
+  return { ...object, ...(sources.size > 1 ? { sources: sources.size } : {}) };
 }
 
 /** Bytes of a patched object that are the sum of an old and a sent byte. */

@@ -12,6 +12,8 @@ import type { ContentHeader } from './content.ts';
 import { readContentHeader } from './content.ts';
 import type { FileFacts, PlannedFile } from './plan.ts';
 import { MIN_DIFF_SIZE, candidateFinder, chooseSources, newObjects, orderFiles } from './plan.ts';
+import type { Member } from './members.ts';
+import { containedFiles } from './members.ts';
 import { departedFiles, findRenamed } from './renames.ts';
 
 /** What is known about a content object without reading its content. */
@@ -20,7 +22,10 @@ export interface ObjectFacts extends FileFacts {
   readonly header: ContentHeader;
 }
 
-export type WorkFile = PlannedFile<ObjectFacts>;
+export interface WorkFile extends PlannedFile<ObjectFacts> {
+  /** Other files of the same list that lie whole inside of this one. */
+  readonly members?: readonly Member[];
+}
 
 /** Everything a delta has to carry, in the order in which it goes into the parts. */
 export interface DeltaWork {
@@ -108,11 +113,22 @@ export async function gatherWork(
     departed.flatMap(factsOf).filter(({ isSymlink, size }) => !isSymlink && size >= MIN_DIFF_SIZE),
     pool,
   );
-  const files = named.map((file): WorkFile => {
+  const sourced = named.map((file): WorkFile => {
     const judged = (renamed.get(file.checksum) ?? []).flatMap((checksum) =>
       factsOf(checksum).map((facts) => ({ checksum, samePath: false, facts })),
     );
     return judged.length === 0 ? file : { ...file, sources: chooseSources(judged, file.facts) };
+  });
+
+  const regular = sourced.filter(({ facts }) => !facts.isSymlink);
+  const contained = await containedFiles(
+    repo,
+    regular.map(({ facts }) => facts),
+    pool,
+  );
+  const files = sourced.map((file): WorkFile => {
+    const members = contained.get(file.checksum);
+    return members === undefined ? file : { ...file, members };
   });
 
   const sized = async <Object extends DeltaObject>(object: Object): Promise<Object & { size: number }> => ({

@@ -23,7 +23,7 @@ import type { WorkerPool } from '../platform/workers.ts';
 import { commitMetaPath } from '../repo/paths.ts';
 import { readMetadata } from '../repo/read.ts';
 import type { ReadyObject } from './encode.ts';
-import { encodeAlone, encodeFiles } from './encode.ts';
+import { encodeAlone, encodeFiles, encodeOfMembers } from './encode.ts';
 import type { DeltaWork, WorkFile } from './gather.ts';
 import { gatherWork } from './gather.ts';
 import type { DeltaForms, DeltaInfo } from './info.ts';
@@ -188,6 +188,26 @@ function checkMetadata(metadata: Vardict): void {
   }
 }
 
+/**
+ * The files that are put together from members, with these. Their part is as large as the members' payload: no larger
+ * than the patch of the file itself would be, but that must be allowed then.
+ */
+function groupsOf(
+  files: readonly WorkFile[],
+  maxPartSize: number,
+  maxPatchSize: number,
+): ReadonlyMap<WorkFile, readonly WorkFile[]> {
+  const known = new Map(files.map((file) => [file.checksum, file]));
+  const groups = new Map<WorkFile, readonly WorkFile[]>();
+  for (const file of files) {
+    if (file.members === undefined) continue;
+    const members = [...new Set(file.members.flatMap(({ checksum }) => known.get(checksum) ?? []))];
+    const size = members.reduce((sum, { facts }) => sum + facts.size, 0);
+    if (size <= maxPartSize || file.facts.size <= maxPatchSize) groups.set(file, members);
+  }
+  return groups;
+}
+
 interface MadeParts {
   readonly parts: readonly DeltaPartEntry[];
   readonly inside: Vardict;
@@ -208,32 +228,51 @@ async function makeParts(options: GenerateDelta, place: DeltaPlace, work: DeltaW
   const total = work.files.reduce((sum, { facts }) => sum + facts.size, 0);
   let done = 0;
   const writer = createPartWriter({ repo: place.workshop, ends, concurrency: pool.size, maxPartSize });
+  const count = ({ content: { checksum, size, form, sources = [] }, literalSize }: ReadyObject): void => {
+    // The checksums of sources lie in the payload as well.
+    counter.add(symlinks.has(checksum) ? 'symlink' : form, size, literalSize + 32 * sources.length);
+  };
   /** Counts an object; false when it is left to an ordinary fetch. */
-  const carry = ({ content: { checksum, size, form }, literalSize }: ReadyObject): boolean => {
+  const carry = (object: ReadyObject): boolean => {
+    const { checksum, size, form } = object.content;
     done += size;
     events({ type: 'progress', stage: 'delta', what: 'content', done, total, unit: 'bytes' });
-    const isSymlink = symlinks.has(checksum);
-    if (!isSymlink && form === 'raw' && minFallbackSize > 0 && size > minFallbackSize) {
+    if (!symlinks.has(checksum) && form === 'raw' && minFallbackSize > 0 && size > minFallbackSize) {
       const stored = storedSizes.get(checksum) ?? 0;
       fallbacks.push({ type: 'file', checksum, size: stored, uncompressedSize: size });
       counter.add('fallback', size, 0);
       return false;
     }
-    // The checksum of a source lies in the payload as well.
-    counter.add(isSymlink ? 'symlink' : form, size, literalSize + (form === 'raw' ? 0 : 32));
+    count(object);
     return true;
   };
 
-  // One large file takes as long as hundreds of small ones: it is begun first, and they go on beside it.
-  const isAlone = ({ facts }: WorkFile): boolean => !facts.isSymlink && facts.size > maxPartSize / 2;
   const encoding = { pool, maxPatchSize };
+  const groups = groupsOf(work.files, maxPartSize, maxPatchSize);
+  const inGroups = new Set([...groups.values()].flat());
+  const isAlone = ({ facts }: WorkFile): boolean => !facts.isSymlink && facts.size > maxPartSize / 2;
+  /** A file behind its members, all in one part, since none of them may come by another way. */
+  const group = async function* (file: WorkFile, members: readonly WorkFile[]): AsyncGenerator<ReadyObject> {
+    for await (const object of encodeFiles(store, members, encoding)) {
+      count(object);
+      yield object;
+    }
+    const object = await encodeOfMembers(store, file, encoding);
+    count(object);
+    yield object;
+  };
+  // One large file takes as long as hundreds of small ones: it is begun first, and they go on beside it.
   let failed = false;
   const large = async (): Promise<void> => {
     for (const [rank, file] of work.files.entries()) {
       if (failed) return;
-      if (!isAlone(file)) continue;
-      const object = await encodeAlone(store, file, encoding);
-      if (carry(object)) await writer.addAlone(object, rank);
+      const members = groups.get(file);
+      if (members !== undefined) {
+        await writer.addAlone(group(file, members), rank);
+      } else if (isAlone(file) && !inGroups.has(file)) {
+        const object = await encodeAlone(store, file, encoding);
+        if (carry(object)) await writer.addAlone([object], rank);
+      }
     }
   };
   const small = async (): Promise<void> => {
@@ -242,7 +281,7 @@ async function makeParts(options: GenerateDelta, place: DeltaPlace, work: DeltaW
       counter.add('metadata', bytes.length, bytes.length);
       await writer.addMetadata(type, checksum, bytes);
     }
-    const files = work.files.filter((file) => !isAlone(file));
+    const files = work.files.filter((file) => !isAlone(file) && !groups.has(file) && !inGroups.has(file));
     for await (const object of encodeFiles(store, files, encoding)) {
       if (failed) return;
       if (carry(object)) await writer.addObject(object);

@@ -16,7 +16,8 @@ export interface PartContent {
   /** Size of the content; for a symlink, length of its target. */
   readonly size: number;
   readonly form: 'raw' | 'patch' | 'splice';
-  readonly source?: Checksum;
+  /** The objects that are read, as the copies number them from 1 on. */
+  readonly sources?: readonly Checksum[];
   readonly copies?: CopyList;
 }
 
@@ -101,33 +102,32 @@ export function createPartBuilder(): PartBuilder {
 
   /** Writes an object's operations; answers nothing: its literals start at the end of the payload. */
   const describe = (
-    { checksum, stat, size, form, source, copies }: PartContent,
+    { checksum, stat, size, form, sources, copies }: PartContent,
     literalSize: number,
   ): void => {
     objects.push({ type: 'file', checksum });
     uncompressedSize += size;
     const mode = modes.indexOf([stat.uid, stat.gid, stat.mode]);
     const xattr = xattrs.indexOf(wireXattrs(stat));
-    if (form === 'raw' || source === undefined) {
+    if (form === 'raw' || sources === undefined) {
       emit({ op: 'splice-content', mode, xattrs: xattr, length: size, offset: payloadSize });
       return;
     }
-    const sourceAt = append(checksumToBytes(source));
+    const sourceAt = sources.map((source) => append(checksumToBytes(source)));
     emit({ op: 'open', mode, xattrs: xattr, length: size });
     if (form === 'patch') {
-      emit({ op: 'set-source', offset: sourceAt });
+      emit({ op: 'set-source', offset: sourceAt[0] ?? 0 });
       emit({ op: 'bspatch', length: literalSize, offset: payloadSize });
     } else {
-      let reading = false;
+      let reading = 0;
       for (let i = 0; i < (copies?.length ?? 0); i += COPY_STRIDE) {
-        const length = copies?.[i] ?? 0;
-        const fromSource = copies?.[i + 1] === 1;
-        const offset = copies?.[i + 2] ?? 0;
-        if (fromSource !== reading) {
-          emit(fromSource ? { op: 'set-source', offset: sourceAt } : { op: 'unset-source' });
-          reading = fromSource;
+        const [length = 0, source = 0, offset = 0] = copies?.slice(i, i + COPY_STRIDE) ?? [];
+        if (source !== reading) {
+          const at = sourceAt[source - 1];
+          emit(at === undefined ? { op: 'unset-source' } : { op: 'set-source', offset: at });
+          reading = source;
         }
-        emit({ op: 'write', length, offset: fromSource ? offset : payloadSize + offset });
+        emit({ op: 'write', length, offset: source === 0 ? payloadSize + offset : offset });
       }
     }
     emit({ op: 'close' });

@@ -20,10 +20,10 @@ export interface PartWriter {
   addMetadata(type: 'dirtree' | 'dirmeta', checksum: Checksum, bytes: Uint8Array): Promise<void>;
   addObject(object: HeldObject): Promise<void>;
   /**
-   * Gives an object a part of its own. Such parts come in the order of `rank`, behind the others of their kind,
-   * whenever they are added.
+   * Gives an object, or several in this order, a part of their own. Such parts come in the order of `rank`, behind the
+   * others of their kind, whenever they are added.
    */
-  addAlone(object: ReadyObject, rank: number): Promise<void>;
+  addAlone(objects: Iterable<ReadyObject> | AsyncIterable<ReadyObject>, rank: number): Promise<void>;
   /** Closes the last parts and waits until all are on disk. Entries are in the order of the part numbers. */
   finish(): Promise<DeltaPartEntry[]>;
   /** Waits for what is under way and removes it, after a failure. */
@@ -121,15 +121,20 @@ export function createPartWriter({ repo, ends, concurrency, maxPartSize }: PartW
     addObject: async ({ content, effort, literals }) => {
       (await reserve(effort, literals.length)).addContent(content, literals);
     },
-    addAlone: async ({ content, effort, literalSize, literals }, rank) => {
+    addAlone: async (objects, rank) => {
       const builder = createPartBuilder();
-      if (literals instanceof Uint8Array) {
-        builder.addContent(content, literals);
-        await write(effort, builder, rank);
-      } else {
-        builder.addStreamed(content, literalSize);
-        await write(effort, builder, rank, literals);
+      const bytes = new Map<Effort, number>();
+      let streamed: (() => AsyncIterable<Uint8Array>) | undefined;
+      for await (const { content, effort, literalSize, literals } of objects) {
+        if (literals instanceof Uint8Array) builder.addContent(content, literals);
+        else {
+          builder.addStreamed(content, literalSize);
+          streamed = literals;
+        }
+        bytes.set(effort, (bytes.get(effort) ?? 0) + literalSize);
       }
+      const [first] = [...bytes].sort(([, a], [, b]) => b - a);
+      if (first !== undefined) await write(first[0], builder, rank, streamed);
     },
     finish: async () => {
       for (const effort of EFFORTS) {

@@ -32,8 +32,8 @@ export function encodePatch(old: Uint8Array, fresh: Uint8Array, segments: Segmen
 }
 
 /**
- * A new object as a list of ranges, three numbers each: length, 1 for the source or 0 for the payload,
- * and the offset there. Payload offsets count from the start of the object's own literals.
+ * A new object as a list of ranges, three numbers each: length, 0 for the payload or the number of the source from 1
+ * on, and the offset there. Payload offsets count from the start of the object's own literals.
  */
 export type CopyList = readonly number[];
 

@@ -136,14 +136,18 @@ export const MIN_DIFF_SIZE = 128;
 const MAX_SIZE_RATIO = 8;
 
 /**
- * True when `old` may serve as the source of `fresh`. Others must be allowed to read the source: a client without
- * privileges that has it in a parent repository could not open it otherwise (libostree has the same rule).
+ * Others must be allowed to read a source: a client without privileges that has it in a parent repository could not
+ * open it otherwise (libostree has the same rule).
  */
+export function mayBeRead({ mode, isSymlink }: FileFacts): boolean {
+  return !isSymlink && (mode & 0o004) !== 0;
+}
+
+/** True when `old` may serve as the source of `fresh`. */
 function isUsableSource(old: FileFacts, fresh: FileFacts): boolean {
   return (
-    !old.isSymlink &&
+    mayBeRead(old) &&
     !fresh.isSymlink &&
-    (old.mode & 0o004) !== 0 &&
     old.size > 0 &&
     fresh.size >= MIN_DIFF_SIZE &&
     old.size <= fresh.size * MAX_SIZE_RATIO &&

@@ -75,7 +75,8 @@ export async function showDelta(options: ShowDeltaOptions): Promise<ShowDeltaRep
     parts.push({ ...part, objects: made.length });
     for (const object of made) {
       counter.add(object.form, object.size, object.payload);
-      const source = object.source === undefined ? undefined : oldPaths?.get(object.source);
+      const source =
+        object.source === undefined ? undefined : (oldPaths?.get(object.source) ?? paths?.get(object.source));
       objects.push({
         ...object,
         paths: paths?.get(object.checksum) ?? [],

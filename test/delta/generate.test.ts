@@ -4,9 +4,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Checksum } from '../../src/core/checksum.ts';
+import type { ExplainedObject } from '../../src/delta/explain.ts';
+import { explainParts } from '../../src/delta/explain.ts';
 import type { DeltaInfo } from '../../src/delta/generate.ts';
 import { generateDelta } from '../../src/delta/generate.ts';
 import { deltaDigests, listDeltas, writeDeltaIndexes } from '../../src/delta/list.ts';
+import { deltaInRepository, openDelta } from '../../src/delta/read.ts';
 import { verifyDelta } from '../../src/delta/verify.ts';
 import {
   decodeDeltaIndex,
@@ -129,6 +132,44 @@ describe('generateDelta', () => {
       digests.push({ superblock, parts });
     }
     expect(digests[0]).toEqual(digests[1]);
+  });
+
+  test('an archive is put together from what the same part has made, and what it has for itself', async () => {
+    const info = await generateDelta({ repo, from, to, pool });
+    const store = openStore(repo);
+    const checksumAt = async (path: string): Promise<string> => {
+      const found = await lookupPath(store, to, path);
+      return found?.kind === 'file' ? found.checksum : '';
+    };
+    const modules = 'usr/lib/modules/6.1.0-31';
+    const members = ['usr/bin/program', 'usr/lib/libthing.so.1.3', `${modules}/disk.ko`, 'usr/share/image'];
+    const archive = await checksumAt(`${modules}/initramfs.img`);
+    const { parts } = decodeSuperblock(await readFile(join(repo, superblockPath(info))));
+    const together = parts.find(({ objects }) => objects.some(({ checksum }) => checksum === archive));
+    const names = (together?.objects ?? []).map(({ checksum }) => checksum as string);
+    expect(names.at(-1)).toBe(archive);
+    expect(names.slice(0, -1).sort()).toEqual((await Promise.all(members.map(checksumAt))).sort());
+
+    // What is sent for it is little more than what it has for itself.
+    const delta = await openDelta(deltaInRepository(store, { from, to }));
+    const explained: ExplainedObject[] = [];
+    for await (const { objects } of explainParts(delta)) explained.push(...objects);
+    const shown = explained.find(({ checksum }) => checksum === archive);
+    expect(shown).toMatchObject({ form: 'splice', sources: members.length + 1 });
+    expect(shown?.payload).toBeLessThan(2000);
+  });
+
+  test('members that do not fit into a part stay by themselves', async () => {
+    const limited = { maxPartSize: 100_000, maxPatchSize: 400_000 };
+    const where = await copyOf('limited');
+    const info = await generateDelta({ repo: where, from, to, pool, ...limited });
+    await verifyDelta(openStore(where), { from, to });
+    expect(info.parts.length).toBeGreaterThan(4);
+    const delta = await openDelta(deltaInRepository(openStore(where), { from, to }));
+    for await (const { objects, payload } of explainParts(delta)) {
+      if (objects.length > 1) expect(payload).toBeLessThanOrEqual(limited.maxPartSize);
+      expect(objects.every(({ sources = 1 }) => sources === 1)).toBe(true);
+    }
   });
 
   test('never reads from a file that others may not read', async () => {

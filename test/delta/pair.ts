@@ -1,5 +1,6 @@
 /** Two releases of a small tree that differ in every way a delta has to deal with. */
 import { deflateRawSync } from 'node:zlib';
+import { cpioArchive } from '../support/cpio.ts';
 import type { RandomEntry } from '../support/random-tree.ts';
 import { random } from '../support/random-tree.ts';
 import { edited, programBytes } from '../support/small-rootfs.ts';
@@ -59,6 +60,31 @@ const text = prose(6, 800);
 const changedText = text.map((line, i) => (i % 50 === 7 ? `${line} changed` : line));
 const changedImage = Buffer.concat([image.subarray(0, 300_000), noise(7, 5000), image.subarray(300_100)]);
 
+const module = programBytes(9, 150_000);
+const secret = programBytes(8, 60_000);
+/** What is at the same place in an initramfs of both releases, and what it has for itself. */
+const newProgram = edited(program, 10);
+const newLibrary = Buffer.concat([programBytes(12, 3000), relocated(library)]);
+const newModule = relocated(module);
+const initramfs = {
+  old: cpioArchive({
+    init: '#!/bin/sh\necho one\n',
+    'usr/bin/program': program,
+    'usr/lib/libthing.so.1.2': library,
+    'lib/modules/disk.ko': module,
+    'usr/share/image': image,
+    'usr/bin/own': programBytes(18, 70_000),
+  }),
+  new: cpioArchive({
+    init: '#!/bin/sh\necho two\n',
+    'usr/bin/program': newProgram,
+    'usr/lib/libthing.so.1.3': newLibrary,
+    'lib/modules/disk.ko': newModule,
+    'usr/share/image': changedImage,
+    'usr/bin/own': programBytes(18, 70_000),
+  }),
+};
+
 /** The older release. */
 export const OLD: readonly RandomEntry[] = [
   directory(''),
@@ -71,10 +97,11 @@ export const OLD: readonly RandomEntry[] = [
   entry('usr/bin/program', program, 0o755),
   entry('usr/bin/mode-only', 'the same words in both\n'.repeat(100), 0o644),
   entry('usr/bin/removed', 'gone later\n'),
-  entry('usr/bin/secret', programBytes(8, 60_000), 0o600),
+  entry('usr/bin/secret', secret, 0o600),
   entry('usr/lib/libthing.so.1.2', library, 0o755),
   entry('usr/lib/old-name', renamed),
-  entry('usr/lib/modules/6.1.0-30/disk.ko', programBytes(9, 150_000)),
+  entry('usr/lib/modules/6.1.0-30/disk.ko', module),
+  entry('usr/lib/modules/6.1.0-30/initramfs.img', initramfs.old),
   entry('usr/share/empty', ''),
   entry('usr/share/image', image),
   entry('usr/share/packed.gz', packed),
@@ -94,12 +121,13 @@ export const NEW: readonly RandomEntry[] = [
   directory('usr/lib/modules/6.1.0-31'),
   directory('usr/share', 0o755),
   directory('usr/share/new', 0o1777),
-  entry('usr/bin/program', edited(program, 10), 0o755),
+  entry('usr/bin/program', newProgram, 0o755),
   entry('usr/bin/mode-only', 'the same words in both\n'.repeat(100), 0o4755),
-  entry('usr/bin/secret', edited(programBytes(8, 60_000), 11), 0o600),
-  entry('usr/lib/libthing.so.1.3', Buffer.concat([programBytes(12, 3000), relocated(library)]), 0o755),
+  entry('usr/bin/secret', edited(secret, 11), 0o600),
+  entry('usr/lib/libthing.so.1.3', newLibrary, 0o755),
   entry('usr/lib/new-name', renamed),
-  entry('usr/lib/modules/6.1.0-31/disk.ko', relocated(programBytes(9, 150_000))),
+  entry('usr/lib/modules/6.1.0-31/disk.ko', newModule),
+  entry('usr/lib/modules/6.1.0-31/initramfs.img', initramfs.new),
   entry('usr/share/empty', '', 0o600),
   entry('usr/share/image', changedImage),
   entry('usr/share/new/file', prose(15, 300).join('\n')),

@@ -194,7 +194,10 @@ describe('a hostile delta, right in all its checksums, is refused when', () => {
   });
 
   test('a number is not one', async () => {
-    await expectRefused({ objects, operations: Uint8Array.of(0x77, 0xff, 0xff) }, /the bytes end inside a number/);
+    await expectRefused(
+      { objects, operations: Uint8Array.of(0x77, 0xff, 0xff) },
+      /the bytes end inside a number/,
+    );
     const huge = Uint8Array.of(0x77, ...Array<number>(12).fill(0xff), 1);
     await expectRefused({ objects, operations: huge }, /beyond 2\^53/);
   });
