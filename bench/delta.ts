@@ -10,6 +10,7 @@ import type { Figures } from './measure.ts';
 import { measure } from './measure.ts';
 import type { Pair } from './pairs.ts';
 import {
+  diffablePart,
   equalTree,
   kernelBump,
   kernelModules,
@@ -25,7 +26,16 @@ interface Made extends Figures {
   readonly bytes: number;
 }
 
-const PAIRS = [securityUpdate, plainInitramfs, kernelBump, pythonBump, renamedTree, largeFile, equalTree];
+const PAIRS = [
+  securityUpdate,
+  diffablePart,
+  plainInitramfs,
+  kernelBump,
+  pythonBump,
+  renamedTree,
+  largeFile,
+  equalTree,
+];
 
 async function sizeOf(directory: string): Promise<number> {
   let bytes = 0;
