@@ -183,17 +183,24 @@ function estimateFile(
 }
 
 /**
- * Parts such files fill: what compresses, patches, and what does not compress go into different ones. Directory objects
- * make that at least one.
+ * Parts such files fill: an archive with its members has one, as has each large file; of the others, what compresses,
+ * patches, and what does not compress go into different ones. Directory objects make that at least one.
  */
-function expectedParts(files: readonly FileEstimate[]): number {
+function expectedParts(files: readonly FileEstimate[], planned: readonly WorkFile[]): number {
+  const archives = planned.filter(({ members }) => members !== undefined);
+  const together = new Set(
+    archives.flatMap(({ checksum, members = [] }) => [checksum, ...members.map((member) => member.checksum)]),
+  );
+  let alone = archives.length;
   const payload = { strong: 1, patch: 0, fast: 0 };
   for (const file of files) {
-    const { size, expectedBytes, source } = file;
-    if (source !== undefined) payload.patch += Math.min(size, PAYLOAD_RATIO * expectedBytes);
+    const { checksum, size, expectedBytes, source } = file;
+    if (together.has(checksum)) continue;
+    if (size > DEFAULT_PART_SIZE / 2) alone++;
+    else if (source !== undefined) payload.patch += Math.min(size, PAYLOAD_RATIO * expectedBytes);
     else payload[isCompressed(file) ? 'fast' : 'strong'] += size;
   }
-  return Object.values(payload).reduce((sum, size) => sum + Math.ceil(size / DEFAULT_PART_SIZE), 0);
+  return Object.values(payload).reduce((sum, size) => sum + Math.ceil(size / DEFAULT_PART_SIZE), alone);
 }
 
 /** Blocks of the usual file systems, in bytes. */
@@ -256,7 +263,7 @@ export async function estimateDelta(options: EstimateDelta): Promise<DeltaEstima
     .sort((a, b) => b.expectedBytes - a.expectedBytes || (a.checksum < b.checksum ? -1 : 1));
   const metadataBytes = work.metadata.reduce((sum, { size }) => sum + size, 0);
   const contentBytes = files.reduce((sum, { expectedBytes }) => sum + expectedBytes, 0);
-  const parts = expectedParts(files);
+  const parts = expectedParts(files, work.files);
   const superblock = SUPERBLOCK_COST + work.commitSize + (await signatureSize(repo, to)) + PART_COST * parts;
   return {
     ...measure(ends, work),

@@ -32,6 +32,8 @@ export interface UnpackedPart {
   readonly payloadSize: number;
   /** Sum of the sizes of the objects. */
   readonly uncompressedSize: number;
+  /** Gives the payload's memory to those who fill the next parts. */
+  release(): void;
 }
 
 export interface PartBuilder {
@@ -62,10 +64,11 @@ function table<T>(keyOf: (value: T) => string): { values: T[]; indexOf: (value: 
   };
 }
 
-export function createPartBuilder(): PartBuilder {
+/** `spare` has pieces, whatever is in them, to be used before new ones are made. */
+export function createPartBuilder(spare: Uint8Array<ArrayBuffer>[] = []): PartBuilder {
   const objects: DeltaObject[] = [];
   const operations: number[] = [];
-  const payload: Uint8Array[] = [];
+  const payload: Uint8Array<ArrayBuffer>[] = [];
   let piece = new Uint8Array(0);
   let room = 0;
   const modes = table<DeltaMode>((mode) => mode.join(' '));
@@ -87,7 +90,7 @@ export function createPartBuilder(): PartBuilder {
     const offset = payloadSize;
     for (let at = 0; at < bytes.length;) {
       if (room === 0) {
-        piece = new Uint8Array(PIECE);
+        piece = spare.pop() ?? new Uint8Array(PIECE);
         room = PIECE;
         payload.push(piece);
       }
@@ -159,6 +162,7 @@ export function createPartBuilder(): PartBuilder {
       payload: room === 0 ? payload : [...payload.slice(0, -1), piece.subarray(0, PIECE - room)],
       payloadSize,
       uncompressedSize,
+      release: () => void spare.push(...payload.splice(0)),
     }),
   };
 }

@@ -62,6 +62,8 @@ export function createPartWriter({ repo, ends, concurrency, maxPartSize }: PartW
   const running = new Set<{ readonly memory: number; readonly ended: Promise<void> }>();
   // Contents of different kinds fill different parts, each of which is compressed in its own way.
   const open = new Map<Effort, PartBuilder>();
+  // Pieces of parts that are on disk: memory that is made anew and given back all the time costs as much as filling it.
+  const spare: Uint8Array<ArrayBuffer>[] = [];
 
   const roomFor = async (memory: number): Promise<void> => {
     for (;;) {
@@ -93,7 +95,7 @@ export function createPartWriter({ repo, ends, concurrency, maxPartSize }: PartW
     started.push({ effort, path, entry, ...(rank === undefined ? {} : { rank }) });
     // A failure is thrown by whoever awaits the entry.
     const ended = entry.then(
-      () => undefined,
+      () => part.release(),
       () => undefined,
     );
     const job = { memory, ended };
@@ -109,7 +111,7 @@ export function createPartWriter({ repo, ends, concurrency, maxPartSize }: PartW
       open.delete(effort);
       await write(effort, builder);
     }
-    const next = createPartBuilder();
+    const next = createPartBuilder(spare);
     open.set(effort, next);
     return next;
   };
@@ -122,7 +124,7 @@ export function createPartWriter({ repo, ends, concurrency, maxPartSize }: PartW
       (await reserve(effort, literals.length)).addContent(content, literals);
     },
     addAlone: async (objects, rank) => {
-      const builder = createPartBuilder();
+      const builder = createPartBuilder(spare);
       const bytes = new Map<Effort, number>();
       let streamed: (() => AsyncIterable<Uint8Array>) | undefined;
       for await (const { content, effort, literalSize, literals } of objects) {
