@@ -23,6 +23,8 @@ export interface Bundle {
   readonly licenses: string;
   /** What went in: paths relative to the project. */
   readonly inputs: readonly string[];
+  /** Modules that it still imports. */
+  readonly imports: readonly string[];
 }
 
 /** The bundle of the checkout in `project`. Depends on its files and on the packages installed there, on nothing else. */
@@ -34,6 +36,8 @@ export async function makeBundle(project: string): Promise<Bundle> {
     format: 'esm',
     platform: 'node',
     target: TARGET,
+    // Not what a tsconfig.json above the project may say.
+    tsconfigRaw: { compilerOptions: { verbatimModuleSyntax: true } },
     banner: { js: BANNER },
     // Node reads the file in less time without comments and indentation, and all ASCII. Names stay, for stack traces.
     minifyWhitespace: true,
@@ -49,7 +53,13 @@ export async function makeBundle(project: string): Promise<Bundle> {
   const inputs = Object.keys(metafile.inputs).sort();
   const licenses = await licenseTexts(project, inputs);
   const program = outputFiles[0]?.contents ?? new Uint8Array();
-  return { code: Buffer.concat([program, Buffer.from(comment(licenses))]), licenses, inputs };
+  const imports = Object.values(metafile.outputs).flatMap((output) => output.imports.map(({ path }) => path));
+  return {
+    code: Buffer.concat([program, Buffer.from(comment(licenses))]),
+    licenses,
+    inputs,
+    imports: [...new Set(imports)].sort(),
+  };
 }
 
 /** Writes treewright.mjs, its checksum in the form `sha256sum --check` reads, and the licences into `folder`. */
