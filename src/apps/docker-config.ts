@@ -4,7 +4,7 @@
  */
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod';
 import { TreewrightError, systemErrorCode } from '../core/errors.ts';
 
 export type Credential =

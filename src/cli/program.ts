@@ -1,6 +1,7 @@
 /** The command line as a whole: which commands there are, what help says, how mistakes are answered. */
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
+import { BUNDLED_FILES } from '../core/bundled-files.ts';
 import { TreewrightError } from '../core/errors.ts';
 import type { CommandModule, CommonOptions } from './run.ts';
 import { addCommonOptions, runCommand, writeFailure } from './run.ts';
@@ -88,7 +89,9 @@ Exit codes:
 
 /** The version in package.json. */
 export function packageVersion(): string {
-  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
+  const text =
+    BUNDLED_FILES?.get('package.json') ??
+    readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
   return (JSON.parse(text) as { version: string }).version;
 }
 

@@ -1,5 +1,5 @@
 /** The schema of a board file, configs/boards/NAME.yaml: what treewright must know of a board and its U-Boot. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { SIZE } from './sizes.ts';
 
 const text = (pattern: RegExp, expected: string) => z.string(expected).regex(pattern, expected);

@@ -1,5 +1,5 @@
 /** The JSON Schema of treewright.yaml, for editors. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { writeFileAtomic } from '../platform/files.ts';
 import { configSchema } from './schema.ts';
 

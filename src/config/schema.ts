@@ -4,7 +4,7 @@
  * Every message is the phrase that follows "expected". Rules that a JSON Schema can express are patterns
  * and bounds here, so that an editor marks them while typing; the rest is in check.ts.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { DURATION, parseDuration } from './durations.ts';
 import { SIZE, parseSize } from './sizes.ts';
 import { APP_NAME, BRANCH, IDENTIFIER, OSNAME, VERSION, branchProblem } from './names.ts';

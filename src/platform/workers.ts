@@ -2,11 +2,12 @@
  * A pool of worker threads for work that keeps a core busy: compression, matching.
  *
  * A task is a function registered under a name by the module that owns it. The pool sends the name and that
- * module's URL; a worker imports the module when it does not know the name yet. In a single-file bundle every
- * task is registered as soon as the file is loaded, so the same code runs there.
+ * module's URL; a worker imports the module when it does not know the name yet. The single-file bundle is its own
+ * worker entry, and every task is registered there before the first request comes.
  */
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
+import { BUNDLED_FILES } from '../core/bundled-files.ts';
 import type { ErrorCode, ErrorData } from '../core/errors.ts';
 import { TreewrightError } from '../core/errors.ts';
 
@@ -84,11 +85,14 @@ function builtModule(url: string): string {
   return url.endsWith('.ts') ? url.replace('/src/', '/dist/').replace(/\.ts$/, '.js') : url;
 }
 
+function workerEntry(): URL {
+  if (BUNDLED_FILES !== undefined) return new URL(import.meta.url);
+  return new URL(builtModule(new URL('./worker-main.ts', import.meta.url).href).replace(/\.ts$/, '.js'));
+}
+
 /** Threads start when first needed. `size` defaults to the cores this process may use. */
 export function createWorkerPool(size: number = availableParallelism()): WorkerPool {
-  const entry = new URL(
-    builtModule(new URL('./worker-main.ts', import.meta.url).href).replace(/\.ts$/, '.js'),
-  );
+  const entry = workerEntry();
   const waiting: Job[] = [];
   const idle: Worker[] = [];
   const running = new Map<Worker, Job>();

@@ -3,7 +3,7 @@
  * digest is vouched for by the targets role. Unknown members are refused: a verifier must not pass over
  * what it does not understand.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { isChecksum } from '../core/checksum.ts';
 import type { Checksum } from '../core/checksum.ts';
 import { TreewrightError } from '../core/errors.ts';
