@@ -127,6 +127,11 @@ for argument; do
   esac
 done
 
+case $image in
+  '' | disk | ext4 | tar | genimage) ;;
+  *) fail "--treewright-image=$image: expected disk, ext4, tar or genimage" ;;
+esac
+
 # --- what there is ---
 
 [ "$(symbol BR2_TARGET_ROOTFS_TAR)" = y ] ||
@@ -217,11 +222,9 @@ run() {
 run release "$@" ${version:+--version "$version"} ${next:+--next} ${strict:+--strict} $extra
 
 case $image in
-  '') ;;
   disk) run image "$@" --format disk --output "$images/treewright.img" ;;
   ext4) run image "$@" --format ext4 --output "$images/treewright.ext4" ;;
   tar) run image "$@" --format tar --output "$images/treewright.tar" ;;
   genimage) run image "$@" --format genimage --output "$images/treewright-genimage" ;;
-  *) fail "--treewright-image=$image: expected disk, ext4, tar or genimage" ;;
 esac
 exit 0

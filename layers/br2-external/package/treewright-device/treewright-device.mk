@@ -5,6 +5,7 @@
 ################################################################################
 
 # The folder layers/ is kept whole: treewright itself puts in the same files.
+TREEWRIGHT_DEVICE_VERSION = 0.1.0
 TREEWRIGHT_DEVICE_SITE = $(BR2_EXTERNAL_TREEWRIGHT_PATH)/../device
 TREEWRIGHT_DEVICE_SITE_METHOD = local
 TREEWRIGHT_DEVICE_LICENSE = MIT
