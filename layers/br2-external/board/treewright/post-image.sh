@@ -29,12 +29,13 @@ here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd) || exit 1
 
 # --- options ---
 
-# The value of a symbol of .config, without its quotes; `y` for one that is on, nothing for one that is off.
+# The value of a symbol of .config, without its quotes; `y` for one that is on, nothing for one that is off. As for make,
+# the last line counts.
 symbol() {
   sed -n "s/^$1=\"\\(.*\\)\"\$/\\1/; t text
     s/^$1=\\(.*\\)\$/\\1/p; b
     :text
-    s/\\\\\\(.\\)/\\1/g; p" "$dot_config"
+    s/\\\\\\(.\\)/\\1/g; p" "$dot_config" | tail -n 1
 }
 
 # Sets `value` to that of a symbol, $(NAME) in it filled in from the environment, as make does for arguments of hooks.

@@ -2,7 +2,7 @@
 # Starts treewright with a Node.js that can run it. TREEWRIGHT_NODE names one, TREEWRIGHT_MODULE another treewright.mjs.
 set -u
 
-bin=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd) || exit 6
+bin=$(CDPATH='' cd -- "${0%/*}" && pwd) || exit 6
 module=${TREEWRIGHT_MODULE:-$bin/../lib/treewright/treewright.mjs}
 found=
 
