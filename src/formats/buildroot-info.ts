@@ -1,5 +1,4 @@
 /** What `make show-info` of Buildroot prints: a JSON object of packages. Source: package/pkg-utils.mk, `json-info`. */
-import { z } from 'zod';
 import { compareUtf8 } from '../core/bytes.ts';
 
 export interface BuildrootPackage {
@@ -11,18 +10,7 @@ export interface BuildrootPackage {
   readonly cpe?: string;
 }
 
-const entry = z.object({
-  type: z.string().optional(),
-  virtual: z.boolean().optional(),
-  version: z.string().optional(),
-  licenses: z.string().optional(),
-  install_target: z.boolean().optional(),
-  'cpe-id': z.string().optional(),
-});
-
-/**
- * The packages of the target that install something, by name. Undefined for a text that is not show-info's.
- */
+/** The packages of the target that install something, by name. Undefined for a text that is not show-info's. */
 export function decodeShowInfo(text: string): BuildrootPackage[] | undefined {
   let value: unknown;
   try {
@@ -30,18 +18,27 @@ export function decodeShowInfo(text: string): BuildrootPackage[] | undefined {
   } catch {
     return undefined;
   }
-  const result = z.record(z.string(), entry).safeParse(value);
-  if (!result.success) return undefined;
-  return Object.entries(result.data)
-    .filter(
-      ([, { type, virtual, install_target: installs }]) =>
-        type === 'target' && virtual !== true && installs !== false,
-    )
-    .sort(([a], [b]) => compareUtf8(a, b))
-    .map(([name, { version = '', licenses, 'cpe-id': cpe }]) => ({
+  if (!isObject(value)) return undefined;
+  const packages: BuildrootPackage[] = [];
+  for (const [name, entry] of Object.entries(value)) {
+    if (!isObject(entry)) return undefined;
+    if (entry['type'] !== 'target' || entry['virtual'] === true || entry['install_target'] === false) continue;
+    const licenses = textOf(entry['licenses']);
+    const cpe = textOf(entry['cpe-id']);
+    packages.push({
       name,
-      version,
+      version: textOf(entry['version']) ?? '',
       ...(licenses === undefined || licenses === 'unknown' ? {} : { licenses }),
       ...(cpe === undefined ? {} : { cpe }),
-    }));
+    });
+  }
+  return packages.sort((a, b) => compareUtf8(a.name, b.name));
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function textOf(value: unknown): string | undefined {
+  return typeof value === 'string' && value !== '' ? value : undefined;
 }

@@ -63,6 +63,7 @@ export async function assembleRelease(options: AssembleOptions): Promise<Release
         ...(build.facts.arch === undefined ? {} : { architecture: build.facts.arch }),
         kargs: config.boot.kargs,
         source: describeSource(build),
+        packages: build.facts.packages,
         apps: () => buildApps(session, version, build.facts.arch),
       };
     }),

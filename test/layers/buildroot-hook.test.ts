@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { generateKeys } from '../../src/trust/keys.ts';
+import { treewright } from '../support/release.ts';
 import type { BuildrootOutput } from './buildroot-output.ts';
 import { EXTERNAL, HOOK, make, makeBuildroot, writeDotConfig, writeRootfs } from './buildroot-output.ts';
 
@@ -75,6 +76,25 @@ describe('alone, with options among the arguments of all hooks', () => {
     expect((await make(build)).exitCode).toBe(0);
     expect(JSON.parse(await readFile(showInfo(), 'utf8'))).toHaveProperty('busybox');
     expect((await manifest('3.0')).source.packages).toBe(1);
+    const bom = join(product, 'release/releases/3.0/sbom.cdx.json');
+    expect(JSON.parse(await readFile(bom, 'utf8'))).toMatchObject({
+      bomFormat: 'CycloneDX',
+      metadata: { component: { name: 'gateway', version: '3.0' } },
+      components: [
+        {
+          name: 'busybox',
+          version: '1.37.0',
+          licenses: [{ license: { name: 'GPL-2.0' } }, { license: { name: 'bzip2-1.0.4' } }],
+          purl: 'pkg:generic/busybox@1.37.0',
+        },
+      ],
+    });
+    const whole = await readFile(bom);
+    await writeFile(bom, `${whole.toString()} `);
+    const verify = ['verify', join(product, 'release'), '--root', join(product, 'keys/root.json')];
+    expect((await treewright(verify)).stderr).toContain('sbom.cdx.json');
+    await writeFile(bom, whole);
+    expect((await treewright(verify)).exitCode).toBe(0);
   });
 });
 
