@@ -22,7 +22,8 @@ export function decodeShowInfo(text: string): BuildrootPackage[] | undefined {
   const packages: BuildrootPackage[] = [];
   for (const [name, entry] of Object.entries(value)) {
     if (!isObject(entry)) return undefined;
-    if (entry['type'] !== 'target' || entry['virtual'] === true || entry['install_target'] === false) continue;
+    if (entry['type'] !== 'target' || entry['virtual'] === true || entry['install_target'] === false)
+      continue;
     const licenses = textOf(entry['licenses']);
     const cpe = textOf(entry['cpe-id']);
     packages.push({
