@@ -30,6 +30,7 @@ import type { BranchUpdate } from './repository-step.ts';
 import { publishBranch, signStoredCommit, storeCommit } from './repository-step.ts';
 import type { ReleaseSession } from './session.ts';
 import { keptDeltas, removeStaleDeltas } from './stale-deltas.ts';
+import { renumberedUsers } from './renumbered-users.ts';
 import { checkNotOlder, commitTimestamp } from './timestamp.ts';
 import type { UpdateCosts } from './update-cost.ts';
 import { verifyReleaseContent } from './verify-content.ts';
@@ -107,6 +108,10 @@ export async function publishContent(
   });
   await signStoredCommit(repo, commit, session.signers.ostree ?? []);
 
+  if (parent !== undefined) {
+    const findings = await renumberedUsers(openStore(repo), commit, parent.commit);
+    for (const diagnostic of findings) events({ type: 'diagnostic', diagnostic });
+  }
   const boot = await bootFiles(session, commit, parent, content);
   // Before the deltas, which take minutes: a registry that does not answer is known at once.
   const apps = await content.apps();
