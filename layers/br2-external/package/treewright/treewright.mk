@@ -15,10 +15,6 @@ endif
 HOST_TREEWRIGHT_SOURCE =
 HOST_TREEWRIGHT_LICENSE = MIT
 
-# Licences of what the file contains, which end the file itself as well.
-HOST_TREEWRIGHT_LICENSES = $(wildcard $(patsubst %.mjs,%.licenses.txt,$(HOST_TREEWRIGHT_MODULE)))
-HOST_TREEWRIGHT_LICENSE_FILES = $(notdir $(HOST_TREEWRIGHT_LICENSES))
-
 ifeq ($(BR2_PACKAGE_HOST_TREEWRIGHT_NODEJS),y)
 HOST_TREEWRIGHT_DEPENDENCIES += host-nodejs
 endif
@@ -35,7 +31,6 @@ define HOST_TREEWRIGHT_EXTRACT_CMDS
 	cp "$(HOST_TREEWRIGHT_MODULE)" $(@D)/treewright.mjs
 	echo "$$(cut -c1-64 "$(HOST_TREEWRIGHT_MODULE).sha256")  $(@D)/treewright.mjs" | sha256sum -c --status - || \
 		$(call HOST_TREEWRIGHT_FAIL,$(HOST_TREEWRIGHT_MODULE) is not the file that its .sha256 is of)
-	$(if $(HOST_TREEWRIGHT_LICENSES),cp $(HOST_TREEWRIGHT_LICENSES) $(@D)/)
 endef
 
 define HOST_TREEWRIGHT_INSTALL_CMDS
