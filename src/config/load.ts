@@ -11,10 +11,15 @@ import type { Fault, YamlDocument } from './document.ts';
 import { readYaml } from './document.ts';
 import { resolveConfig } from './resolve.ts';
 import type { RawConfig } from './schema.ts';
+import type { Setting } from './settings.ts';
+import { parseSetting, settingAt, withSettings } from './settings.ts';
 import type { Config } from './types.ts';
 
 /** The file that commands look for when none is named. */
 export const DEFAULT_CONFIG_FILE = 'treewright.yaml';
+
+/** What messages name in the place of a file when there is none. */
+const NO_FILE = '--set';
 
 /** Far beyond any real configuration; keeps a wrong file name from filling the memory. */
 const MAX_CONFIG_SIZE = 1024 * 1024;
@@ -22,15 +27,20 @@ const MAX_CONFIG_SIZE = 1024 * 1024;
 /**
  * Reads and validates a configuration.
  *
+ * @param file `false`: there is none, and everything is in `settings`, with paths relative to the current directory
  * @param onDiagnostic receives what is legal but unusual
+ * @param settings `KEY=VALUE`, which go before what the file says
  * @throws TreewrightError config/not-found, config/unreadable, or config/invalid, whose message lists every
  *   fault and whose `data.faults` has them as `file:line:column: message`
  */
 export async function loadConfig(
-  file: string = DEFAULT_CONFIG_FILE,
+  file: string | false = DEFAULT_CONFIG_FILE,
   onDiagnostic: DiagnosticSink = () => undefined,
+  settings: readonly string[] = [],
 ): Promise<Config> {
-  return parseConfig(await readText(file), file, onDiagnostic);
+  const parsed = settings.map(parseSetting);
+  if (file !== false) return parseConfig(await readText(file), file, onDiagnostic, parsed);
+  return { ...(await parseConfig('', NO_FILE, onDiagnostic, parsed)), file: NO_FILE };
 }
 
 /** Validates the text of a configuration; `file` is where it stands, for its relative paths and for messages. */
@@ -38,18 +48,19 @@ export async function parseConfig(
   text: string,
   file: string,
   onDiagnostic: DiagnosticSink = () => undefined,
+  settings: readonly Setting[] = [],
 ): Promise<Config> {
-  const document = readYaml(text);
+  const document = withSettings(readYaml(text), settings);
   if (document.value === undefined && document.faults.length === 0) {
-    throw invalid(file, [
+    throw invalid(file, settings, [
       { line: 1, column: 1, path: '', message: 'the file is empty; `treewright init` writes one that fits' },
     ]);
   }
   // Half-read YAML would only add misleading faults to the real one.
   const checked =
     document.value === undefined ? { ok: false as const, faults: document.faults } : checkDocument(document);
-  if (!checked.ok) throw invalid(file, checked.faults);
-  const board = await boardOf(checked.config, document, file);
+  if (!checked.ok) throw invalid(file, settings, checked.faults);
+  const board = await boardOf(checked.config, document, file, settings);
   const { config, faults } = resolveConfig(
     checked.config,
     document,
@@ -58,7 +69,7 @@ export async function parseConfig(
     board,
     onDiagnostic,
   );
-  if (faults.length > 0) throw invalid(file, faults);
+  if (faults.length > 0) throw invalid(file, settings, faults);
   return config;
 }
 
@@ -67,6 +78,7 @@ async function boardOf(
   { boot }: RawConfig,
   document: YamlDocument,
   file: string,
+  settings: readonly Setting[],
 ): Promise<BoardConfig | undefined> {
   if (boot.board === undefined) return undefined;
   try {
@@ -74,7 +86,7 @@ async function boardOf(
   } catch (error) {
     if (!isTreewrightError(error) || error.code !== 'config/no-board') throw error;
     const path = ['boot', 'board'];
-    throw invalid(file, [
+    throw invalid(file, settings, [
       { ...document.positionOf(path), path: 'boot.board', message: `boot.board: ${error.message}` },
     ]);
   }
@@ -124,8 +136,11 @@ async function readText(file: string): Promise<string> {
   return text;
 }
 
-function invalid(file: string, faults: readonly Fault[]): TreewrightError {
-  const lines = faults.map(({ line, column, message }) => `${file}:${line}:${column}: ${message}`);
+function invalid(file: string, settings: readonly Setting[], faults: readonly Fault[]): TreewrightError {
+  const lines = faults.map(({ path, line, column, message }) => {
+    const place = settingAt(settings, path) ?? (file === NO_FILE ? file : `${file}:${line}:${column}`);
+    return `${place}: ${message}`;
+  });
   const count = lines.length === 1 ? '1 fault' : `${lines.length} faults`;
   return new TreewrightError(
     'config/invalid',

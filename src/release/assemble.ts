@@ -15,12 +15,14 @@ import { configuredCounting } from './boot-plan.ts';
 import { renderFwEnvConfig } from '../boot/board.ts';
 import { checkFitKey } from '../boot/fit/mkimage.ts';
 import { fitSigning } from './fit-step.ts';
-import { checkGivenVersion, chooseVersion } from './version.ts';
+import { checkGivenVersion, chooseVersion, nextVersion } from './version.ts';
 
 export interface AssembleOptions {
   readonly config: Config;
   /** Overrides the configuration's version. */
   readonly version?: string;
+  /** When the version is published with another tree, takes the next `<version>-build.<n>` instead of refusing. */
+  readonly next?: boolean;
   /** Overrides the configuration's output. */
   readonly output?: string;
   readonly events: EventSink;
@@ -51,7 +53,8 @@ export async function assembleRelease(options: AssembleOptions): Promise<Release
         ...(owner === undefined ? {} : { owner }),
       });
       const { build, kernelRelease, rootTree, rootMeta } = stored;
-      const version = chooseVersion(options.version, config, build.facts.version);
+      const chosen = chooseVersion(options.version, config, build.facts.version);
+      const version = options.next === true ? await nextVersion(session, chosen, stored) : chosen;
       return {
         version,
         root: { rootTree, rootMeta },
@@ -60,6 +63,7 @@ export async function assembleRelease(options: AssembleOptions): Promise<Release
         ...(build.facts.arch === undefined ? {} : { architecture: build.facts.arch }),
         kargs: config.boot.kargs,
         source: describeSource(build),
+        packages: build.facts.packages,
         apps: () => buildApps(session, version, build.facts.arch),
       };
     }),

@@ -1,6 +1,7 @@
 /** What a release is made of, before it has a commit: a tree from a build, or that of an earlier release. */
 import type { RootChecksums } from '../repo/commit.ts';
 import type { Transaction } from '../repo/transaction.ts';
+import type { PackageFact } from '../sources/types.ts';
 import type { ManifestApp, ReleaseManifest } from './manifest.ts';
 
 export interface ReleaseContent {
@@ -12,6 +13,8 @@ export interface ReleaseContent {
   readonly kargs: readonly string[];
   readonly source: ReleaseManifest['source'];
   readonly rollbackOf?: string;
+  /** What the build installed, as far as it says. */
+  readonly packages?: readonly PackageFact[];
   /** The apps, written to the release directory by the time this resolves. */
   readonly apps: () => Promise<ManifestApp[]>;
 }

@@ -100,6 +100,8 @@ const manifestSchema = z.strictObject({
   apps: z.array(appSchema),
   /** What updates to this release cost; absent in releases of earlier versions of treewright. */
   updateCost: fileSchema.optional(),
+  /** The packages, as CycloneDX; absent when the build does not name them, and in a rollback. */
+  sbom: fileSchema.optional(),
 });
 
 export type ReleaseManifest = z.infer<typeof manifestSchema>;

@@ -7,6 +7,7 @@ import type { Checksum } from '../core/checksum.ts';
 import { utf8 } from '../core/bytes.ts';
 import { TreewrightError } from '../core/errors.ts';
 import { writeDeltaIndexes } from '../delta/list.ts';
+import { encodeBom } from '../formats/cyclonedx.ts';
 import { commitSize } from '../repo/size.ts';
 import { openStore } from '../platform/store.ts';
 import { commitMetadata } from '../repo/commit.ts';
@@ -29,6 +30,7 @@ import type { BranchUpdate } from './repository-step.ts';
 import { publishBranch, signStoredCommit, storeCommit } from './repository-step.ts';
 import type { ReleaseSession } from './session.ts';
 import { keptDeltas, removeStaleDeltas } from './stale-deltas.ts';
+import { renumberedUsers } from './renumbered-users.ts';
 import { checkNotOlder, commitTimestamp } from './timestamp.ts';
 import type { UpdateCosts } from './update-cost.ts';
 import { verifyReleaseContent } from './verify-content.ts';
@@ -57,8 +59,9 @@ export interface ReleaseReport {
   readonly updateCost?: UpdateCosts;
 }
 
-/** A file of the release's directory. */
+/** Files of the release's directory. */
 const UPDATE_COST = 'update-cost.json';
+const SBOM = 'sbom.cdx.json';
 
 /** Publishes what `provide` stages as the next release. */
 export async function publishContent(
@@ -105,6 +108,10 @@ export async function publishContent(
   });
   await signStoredCommit(repo, commit, session.signers.ostree ?? []);
 
+  if (parent !== undefined) {
+    const findings = await renumberedUsers(openStore(repo), commit, parent.commit);
+    for (const diagnostic of findings) events({ type: 'diagnostic', diagnostic });
+  }
   const boot = await bootFiles(session, commit, parent, content);
   // Before the deltas, which take minutes: a registry that does not answer is known at once.
   const apps = await content.apps();
@@ -129,12 +136,16 @@ export async function publishContent(
   const costs = await measureCosts(session, deltas, boot.cost, parent, update);
   checkLimits(costs, deltas.plan, config.limits);
   const costBytes = utf8(`${JSON.stringify(costs, null, 2)}\n`);
+  const sbomBytes = billOfMaterials(session, content);
   const deltaStats = await writeDeltaStats(repo, commit, deltas.made);
   const manifest = await describe(session, content, commit, parent, {
     deltas: deltas.made.map(manifestDelta),
     apps,
     ...(boot.manifest === undefined ? {} : { boot: boot.manifest }),
     updateCost: { path: UPDATE_COST, size: costBytes.length, sha256: sha256(costBytes) },
+    ...(sbomBytes === undefined
+      ? {}
+      : { sbom: { path: SBOM, size: sbomBytes.length, sha256: sha256(sbomBytes) } }),
   });
   const manifestBytes = encodeManifest(manifest);
 
@@ -142,6 +153,7 @@ export async function publishContent(
   await writeReleaseDirectory(output, content.version, manifestBytes, [
     ...boot.files,
     [UPDATE_COST, costBytes],
+    ...(sbomBytes === undefined ? [] : ([[SBOM, sbomBytes]] as const)),
   ]);
   const known = parent === undefined ? [] : [parent.commit];
   await verifyReleaseContent(openStore(output), manifest, { events, known });
@@ -162,6 +174,18 @@ export async function publishContent(
 
 function seconds(session: ReleaseSession): number {
   return commitTimestamp(undefined, process.env, session.now);
+}
+
+function created(session: ReleaseSession): string {
+  return new Date(seconds(session) * 1000).toISOString().replace('.000Z', 'Z');
+}
+
+function billOfMaterials(
+  session: ReleaseSession,
+  { version, packages = [] }: ReleaseContent,
+): Uint8Array | undefined {
+  if (packages.length === 0) return undefined;
+  return encodeBom({ product: session.config.product, version, created: created(session), packages });
 }
 
 /** Devices hold the public keys they were made with: a commit that none of those has signed stops their updates. */
@@ -206,7 +230,7 @@ async function describe(
   content: ReleaseContent,
   commit: Checksum,
   parent: ReleaseEntry | undefined,
-  parts: Pick<ReleaseManifest, 'deltas' | 'apps' | 'boot' | 'updateCost'>,
+  parts: Pick<ReleaseManifest, 'deltas' | 'apps' | 'boot' | 'updateCost' | 'sbom'>,
 ): Promise<ReleaseManifest> {
   const { config, repo } = session;
   const { timestamp } = await readCommit(openStore(repo), commit);
@@ -217,7 +241,7 @@ async function describe(
     machine: config.machine,
     version: content.version,
     sequence: (session.releases.at(-1)?.sequence ?? 0) + 1,
-    created: new Date(seconds(session) * 1000).toISOString().replace('.000Z', 'Z'),
+    created: created(session),
     ...(content.rollbackOf === undefined ? {} : { rollbackOf: content.rollbackOf }),
     source: content.source,
     ostree: {
@@ -238,6 +262,7 @@ async function describe(
     ...(parts.boot === undefined ? {} : { boot: parts.boot }),
     apps: parts.apps,
     ...(parts.updateCost === undefined ? {} : { updateCost: parts.updateCost }),
+    ...(parts.sbom === undefined ? {} : { sbom: parts.sbom }),
   };
 }
 

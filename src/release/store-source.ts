@@ -62,6 +62,7 @@ export async function storeSource(options: StoreSourceOptions): Promise<StoredSo
   const build = await readSource(spec, transaction, {
     events,
     layout,
+    env: process.env,
     ...(owner === undefined ? {} : { owner }),
   });
   const errors: string[] = [];

@@ -60,8 +60,9 @@ export async function verifyReleaseContent(
     await verifyDelta(repo, { ...ends, superblock: delta.superblock.sha256 });
     deltas++;
   }
-  const { updateCost } = manifest;
-  for (const file of [...(manifest.boot?.files ?? []), ...(updateCost === undefined ? [] : [updateCost])]) {
+  const { boot, updateCost, sbom } = manifest;
+  for (const file of [...(boot?.files ?? []), updateCost, sbom]) {
+    if (file === undefined) continue;
     await verifyFile(store, `${releaseDirectory(manifest.version)}/${file.path}`, file);
   }
   for (const app of manifest.apps) await verifyApp(subStore(store, 'apps'), app);

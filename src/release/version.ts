@@ -1,6 +1,10 @@
 import type { Config } from '../config/types.ts';
 import { versionProblem } from '../config/names.ts';
 import { TreewrightError } from '../core/errors.ts';
+import { openStore } from '../platform/store.ts';
+import type { RootChecksums } from '../repo/commit.ts';
+import { readCommit } from '../repo/read.ts';
+import type { ReleaseSession } from './session.ts';
 
 /** Refuses a version of the command line that cannot be one, before any work is done for it. */
 export function checkGivenVersion(given: string | undefined): void {
@@ -32,4 +36,33 @@ export function chooseVersion(
     `${JSON.stringify(version)} cannot be a version: ${problem}`,
     { data: { version } },
   );
+}
+
+/**
+ * The version itself while it is free, else `<version>-build.<n>`. The newest of these stays when it has this tree: a
+ * build that is run again without a change makes no new release.
+ */
+export async function nextVersion(
+  { releases, repo }: Pick<ReleaseSession, 'releases' | 'repo'>,
+  version: string,
+  root: RootChecksums,
+): Promise<string> {
+  const numbers = releases.map((release) => ({ release, number: buildNumber(release.version, version) }));
+  const newest = numbers
+    .filter(({ number }) => number > 0)
+    .sort((a, b) => a.number - b.number)
+    .at(-1);
+  if (newest === undefined) return version;
+  const { rootTree, rootMeta } = await readCommit(openStore(repo), newest.release.commit);
+  if (rootTree === root.rootTree && rootMeta === root.rootMeta) return newest.release.version;
+  return `${version}-build.${newest.number + 1}`;
+}
+
+/** 1 for the version itself, n for its `-build.<n>`, 0 for any other. */
+function buildNumber(version: string, base: string): number {
+  if (version === base) return 1;
+  const prefix = `${base}-build.`;
+  return version.startsWith(prefix) && /^[1-9]\d{0,8}$/.test(version.slice(prefix.length))
+    ? Number(version.slice(prefix.length))
+    : 0;
 }

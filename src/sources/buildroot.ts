@@ -2,16 +2,18 @@
  * A Buildroot output directory. Only images/ and .config are read: target/ has the builder's owners and no device
  * nodes, and says so itself (THIS_IS_NOT_YOUR_ROOT_FILESYSTEM). Source: Buildroot's manual and fs/, linux/linux.mk.
  */
-import { readFile, readdir, stat } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import fastGlob from 'fast-glob';
 import { compareUtf8 } from '../core/bytes.ts';
-import { TreewrightError, systemErrorCode } from '../core/errors.ts';
+import type { Diagnostic } from '../core/diagnostics.ts';
+import { TreewrightError } from '../core/errors.ts';
 import type { Kconfig } from '../formats/kconfig.ts';
 import { buildrootVersion, decodeKconfig } from '../formats/kconfig.ts';
 import type { DeviceTreeFile } from './boot-files.ts';
 import type { BuildInputs } from './inputs.ts';
-import type { BuildrootSpec, PackageFact } from './types.ts';
+import { buildrootPackages, readTextIfThere } from './buildroot-packages.ts';
+import type { BuildrootSpec } from './types.ts';
 
 /** In the order they are taken: the plain archive lies beside compressed ones and costs nothing to unpack. */
 const ARCHIVES = ['', '.zst', '.gz', '.lz4', '.xz', '.bz2', '.lzma'].map((suffix) => `rootfs.tar${suffix}`);
@@ -55,7 +57,7 @@ export async function buildrootInputs(
   env: Readonly<Record<string, string | undefined>>,
 ): Promise<BuildInputs> {
   const { output, images } = await directories(spec.output);
-  const text = await readText(join(output, '.config'));
+  const text = await readTextIfThere(join(output, '.config'));
   const config = decodeKconfig(text ?? '');
   const names = new Set(await readdir(images));
   const archive = ARCHIVES.find((name) => names.has(name));
@@ -83,7 +85,7 @@ export async function buildrootInputs(
       ...(kernelVersion === undefined ? {} : { fallbackRelease: kernelVersion }),
       deviceTrees: await deviceTrees(images),
     },
-    packages: await packages(output),
+    packages: await buildrootPackages(output),
     ...(machine === undefined ? {} : { machine }),
     ...(arch === undefined ? {} : { arch }),
     ...(version === undefined ? {} : { version }),
@@ -109,8 +111,28 @@ export async function buildrootInputs(
             },
           ]
         : []),
+      ...passwordFindings(config),
     ],
   };
+}
+
+/**
+ * The root password as a text is hashed with a new salt by every `make` (skeleton-init-common.mk): /etc/shadow changes,
+ * and with it the commit, though nothing else did.
+ */
+function passwordFindings(config: Kconfig): Diagnostic[] {
+  const password = config.get('BR2_TARGET_GENERIC_ROOT_PASSWD') ?? '';
+  const hashed = /^\$\$?[156]\$/.test(password);
+  if (!config.has('BR2_TARGET_ENABLE_ROOT_LOGIN') || password === '' || hashed) return [];
+  return [
+    {
+      severity: 'warning',
+      code: 'input/plain-root-password',
+      message:
+        'BR2_TARGET_GENERIC_ROOT_PASSWD is a password as a text: every make hashes it anew, so that /etc/shadow and the ' +
+        'commit change without need, and .config tells it to everybody. Set what `mkpasswd -m sha-512` prints, with $$ for $',
+    },
+  ];
 }
 
 /** The output directory and its images/; the images directory itself may be given. */
@@ -129,15 +151,6 @@ async function directories(path: string): Promise<{ output: string; images: stri
 
 async function isDirectory(path: string): Promise<boolean> {
   return (await stat(path).catch(() => undefined))?.isDirectory() ?? false;
-}
-
-async function readText(path: string): Promise<string | undefined> {
-  try {
-    return await readFile(path, 'utf8');
-  } catch (error) {
-    if (systemErrorCode(error) === 'ENOENT' || systemErrorCode(error) === 'ENOTDIR') return undefined;
-    throw error;
-  }
 }
 
 function kernelName(config: Kconfig, names: ReadonlySet<string>): string | undefined {
@@ -187,26 +200,4 @@ function architecture(config: Kconfig): string | undefined {
 function machineOf(config: Kconfig): string | undefined {
   const match = /^(.+)_defconfig$/.exec(basename(config.get('BR2_DEFCONFIG') ?? ''));
   return match?.[1];
-}
-
-/** Names from build/packages-file-list.txt, versions from the names of the build directories. */
-async function packages(output: string): Promise<PackageFact[]> {
-  const list = await readText(join(output, 'build', 'packages-file-list.txt'));
-  if (list === undefined) return [];
-  const names = new Set<string>();
-  for (const line of list.split('\n')) {
-    const comma = line.indexOf(',');
-    if (comma > 0) names.add(line.slice(0, comma));
-  }
-  const builds = await readdir(join(output, 'build'));
-  return [...names].sort(compareUtf8).map((name) => {
-    // The longest package name wins: build/foo-bar-1.0 is foo-bar's, not version bar-1.0 of foo.
-    const version = builds
-      .filter(
-        (build) =>
-          build.startsWith(`${name}-`) && /^[0-9v]|^[0-9a-f]{7,}$/.test(build.slice(name.length + 1)),
-      )
-      .map((build) => build.slice(name.length + 1));
-    return { name, version: version.length === 1 ? (version[0] ?? '') : '' };
-  });
 }

@@ -57,6 +57,10 @@ export interface PackageFact {
   readonly name: string;
   readonly version: string;
   readonly arch?: string;
+  /** As the build system writes it, such as `GPL-2.0+, MIT`. */
+  readonly licenses?: string;
+  /** Common Platform Enumeration, by which vulnerabilities are listed. */
+  readonly cpe?: string;
 }
 
 /** What a build says about itself, for reports and metadata. */

@@ -26,6 +26,26 @@ afterAll(() => rm(scratch, { recursive: true, force: true }));
 const verify = (project: TestProject) =>
   verifyRelease({ location: project.output, events: noEvents, now: new Date() });
 
+describe('with --next', () => {
+  test('a build under a version that is taken is counted, and an unchanged one is not', async () => {
+    const project = await makeProject(join(scratch, 'next'));
+    const build = async (release: number): Promise<string> => {
+      const config = await loadConfig(await prepareRelease(project, { release, programs: 1 }));
+      const report = await assembleRelease({
+        config,
+        version: '5.0',
+        next: true,
+        events: noEvents,
+        now: new Date(),
+      });
+      return `${report.version}${report.unchanged ? ' unchanged' : ''}`;
+    };
+    const made: string[] = [];
+    for (const release of [1, 1, 2, 2, 1]) made.push(await build(release));
+    expect(made).toEqual(['5.0', '5.0 unchanged', '5.0-build.2', '5.0-build.2 unchanged', '5.0-build.3']);
+  });
+});
+
 describe('three releases and a way back', () => {
   let project: TestProject;
   let reports: ReleaseReport[];

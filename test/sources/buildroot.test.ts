@@ -178,6 +178,18 @@ describe('problems', () => {
     expect(named.kernel?.release).toBe('6.1.44');
   });
 
+  test.each([
+    ['secret', true],
+    ['$$6$$salt$$hash', false],
+    ['$y$j9T$salt$hash', true],
+    ['', false],
+  ])('a root password %j is a text that every make hashes anew: %s', async (password, plain) => {
+    const more = `BR2_TARGET_ENABLE_ROOT_LOGIN=y\nBR2_TARGET_GENERIC_ROOT_PASSWD="${password}"\n`;
+    const { diagnostics } = await read({ kind: 'buildroot', output: await output({}, DOT_CONFIG + more) });
+    expect(warnings(diagnostics)).toEqual(plain ? ['input/plain-root-password'] : []);
+    expect(JSON.stringify(diagnostics)).not.toContain('secret');
+  });
+
   test('a root filesystem linked into the kernel, and a missing .config', async () => {
     const path = await output({}, `${DOT_CONFIG}BR2_TARGET_ROOTFS_INITRAMFS=y\n`);
     expect(warnings((await read({ kind: 'buildroot', output: path })).diagnostics)).toEqual([

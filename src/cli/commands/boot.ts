@@ -1,13 +1,14 @@
 import type { ExplainReport } from '../../release/explain.ts';
 import { formatBytes, printable, shortChecksum } from '../format.ts';
+import type { ConfigOptions } from '../config-options.ts';
+import { addConfigOptions, loadCommandConfig } from '../config-options.ts';
 import { nonEmpty } from '../options.ts';
 import type { CommandModule, CommonOptions } from '../run.ts';
 import { addCommonOptions } from '../run.ts';
 import { renderRows } from '../summary.ts';
 import type { Paint } from '../terminal.ts';
 
-interface ExplainOptions extends CommonOptions {
-  readonly config: string;
+interface ExplainOptions extends CommonOptions, ConfigOptions {
   readonly release?: string;
   readonly version?: string;
 }
@@ -22,20 +23,15 @@ Examples:
 export const command: CommandModule = {
   configure: (command, run) => {
     command.addHelpText('after', EXAMPLES);
-    const explain = command
-      .command('explain')
+    const explain = addConfigOptions(command.command('explain'))
       .summary('print what U-Boot will do for the first, the updated and the rolled-back boot')
       .description('Prints what U-Boot will do for the first, the updated and the rolled-back boot.')
-      .option('-c, --config <file>', 'the configuration', nonEmpty, 'treewright.yaml')
       .option('--release <dir>', "the release directory, instead of the configuration's", nonEmpty)
       .option('--version <version>', 'the release, instead of the newest one', nonEmpty)
       .addHelpText('after', EXAMPLES);
     addCommonOptions(explain).action((options: ExplainOptions) =>
       run(options, async ({ events, now, checkpoint }) => {
-        const { loadConfig } = await import('../../config/load.ts');
-        const config = await loadConfig(options.config, (diagnostic) =>
-          events({ type: 'diagnostic', diagnostic }),
-        );
+        const config = await loadCommandConfig(options, events);
         checkpoint();
         const { explainRelease } = await import('../../release/explain.ts');
         const report = await explainRelease({

@@ -1,13 +1,14 @@
 import { Option } from 'commander';
 import type { ImageFormat, ImageReport } from '../../release/image.ts';
 import { formatBytes } from '../format.ts';
+import type { ConfigOptions } from '../config-options.ts';
+import { addConfigOptions, loadCommandConfig } from '../config-options.ts';
 import { nonEmpty } from '../options.ts';
 import type { CommandModule, CommonOptions } from '../run.ts';
 import { columns, renderRows } from '../summary.ts';
 import type { Paint } from '../terminal.ts';
 
-interface ImageOptions extends CommonOptions {
-  readonly config: string;
+interface ImageOptions extends CommonOptions, ConfigOptions {
   readonly release?: string;
   readonly version?: string;
   readonly format: ImageFormat;
@@ -19,8 +20,7 @@ const FORMATS: readonly ImageFormat[] = ['tar', 'ext4', 'disk', 'genimage', 'wic
 
 export const command: CommandModule = {
   configure: (command, run) => {
-    command
-      .option('-c, --config <file>', 'the configuration', nonEmpty, 'treewright.yaml')
+    addConfigOptions(command)
       .option('--release <dir>', "the release directory, instead of the configuration's", nonEmpty)
       .option('--version <version>', 'the release, instead of the newest one', nonEmpty)
       .addOption(new Option('--format <format>', 'what to write').choices(FORMATS).makeOptionMandatory())
@@ -42,10 +42,7 @@ Examples:
       )
       .action((options: ImageOptions) =>
         run(options, async ({ events, now, checkpoint }) => {
-          const { loadConfig } = await import('../../config/load.ts');
-          const config = await loadConfig(options.config, (diagnostic) =>
-            events({ type: 'diagnostic', diagnostic }),
-          );
+          const config = await loadCommandConfig(options, events);
           checkpoint();
           const { makeImage } = await import('../../release/image.ts');
           const report = await makeImage({

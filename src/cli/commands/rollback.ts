@@ -1,17 +1,17 @@
+import type { ConfigOptions } from '../config-options.ts';
+import { addConfigOptions, loadCommandConfig } from '../config-options.ts';
 import { nonEmpty } from '../options.ts';
 import type { CommandModule, CommonOptions } from '../run.ts';
 
-interface RollbackOptions extends CommonOptions {
-  readonly config: string;
+interface RollbackOptions extends CommonOptions, ConfigOptions {
   readonly as?: string;
   readonly output?: string;
 }
 
 export const command: CommandModule = {
   configure: (command, run) => {
-    command
+    addConfigOptions(command)
       .argument('<version>', 'the release whose tree comes back', nonEmpty)
-      .option('-c, --config <file>', 'the configuration', nonEmpty, 'treewright.yaml')
       .option('--as <version>', "the new release's version (default: <version>-rollback.<n>)", nonEmpty)
       .option('-o, --output <dir>', "the release directory, instead of the configuration's", nonEmpty)
       .addHelpText(
@@ -25,10 +25,7 @@ timestamp, because devices refuse to go back to an older commit.`,
       )
       .action((version: string, options: RollbackOptions) =>
         run(options, async ({ events, now, checkpoint }) => {
-          const { loadConfig } = await import('../../config/load.ts');
-          const config = await loadConfig(options.config, (diagnostic) =>
-            events({ type: 'diagnostic', diagnostic }),
-          );
+          const config = await loadCommandConfig(options, events);
           checkpoint();
           const { rollbackRelease } = await import('../../release/rollback.ts');
           const { releaseOutcome } = await import('../release-summary.ts');

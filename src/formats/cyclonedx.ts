@@ -1,0 +1,68 @@
+/**
+ * A software bill of materials as CycloneDX 1.5, in JSON: the packages of a release with versions and licences.
+ * Source: CycloneDX' bom-1.5.schema.json.
+ */
+import { utf8 } from '../core/bytes.ts';
+
+export interface BomPackage {
+  readonly name: string;
+  /** Empty when it is not known. */
+  readonly version: string;
+  /** As the build system writes it; a comma separates licences that all apply. */
+  readonly licenses?: string;
+  readonly cpe?: string;
+}
+
+export interface Bom {
+  /** What the packages make up. */
+  readonly product: string;
+  readonly version: string;
+  /** RFC 3339. */
+  readonly created: string;
+  readonly packages: readonly BomPackage[];
+}
+
+/** Two-space JSON with a final newline. The same packages give the same bytes: there is no random serial number. */
+export function encodeBom({ product, version, created, packages }: Bom): Uint8Array {
+  const document = {
+    bomFormat: 'CycloneDX',
+    specVersion: '1.5',
+    version: 1,
+    metadata: {
+      timestamp: created,
+      tools: { components: [{ type: 'application', name: 'treewright' }] },
+      component: { type: 'operating-system', 'bom-ref': 'system', name: product, version },
+    },
+    components: packages.map(component),
+  };
+  return utf8(`${JSON.stringify(document, null, 2)}\n`);
+}
+
+function component({ name, version, licenses, cpe }: BomPackage, index: number): object {
+  const names = licenses === undefined ? [] : splitLicenses(licenses);
+  return {
+    type: 'library',
+    'bom-ref': `package-${index + 1}`,
+    name,
+    ...(version === '' ? {} : { version }),
+    ...(names.length === 0 ? {} : { licenses: names.map((license) => ({ license: { name: license } })) }),
+    ...(cpe === undefined ? {} : { cpe }),
+    purl: `pkg:generic/${encodeURIComponent(name)}${version === '' ? '' : `@${encodeURIComponent(version)}`}`,
+  };
+}
+
+/** `GPL-2.0+ (programs, tests), MIT` is two licences: commas in brackets belong to a remark. */
+function splitLicenses(text: string): string[] {
+  const names: string[] = [];
+  let depth = 0;
+  let current = '';
+  for (const character of text) {
+    if (character === '(') depth++;
+    if (character === ')') depth--;
+    if (character === ',' && depth === 0) {
+      names.push(current.trim());
+      current = '';
+    } else current += character;
+  }
+  return [...names, current.trim()].filter((name) => name !== '');
+}
