@@ -56,6 +56,7 @@ export function resolveConfig(
       branch: raw.ostree.branch ?? `${raw.product}/${raw.machine}/stable`,
       osname: raw.ostree.osname ?? raw.product,
       layout: raw.ostree.layout,
+      ...(raw.ostree.continues === undefined ? {} : { continues: resolve(base, raw.ostree.continues) }),
     },
     boot: resolveBoot(raw.boot, board, base),
     device: resolveDevice(raw.device),

@@ -137,8 +137,15 @@ const ostree = z
           description:
             'How the tree is arranged: the layout libostree recommends, that of meta-updater, or none to commit it as it is.',
         }),
+      continues: path('an OSTree repository')
+        .optional()
+        .meta({
+          description:
+            'An OSTree repository on this machine whose branch of the same name the first release continues: its newest commit becomes the parent.',
+          examples: ['./ostree_repo'],
+        }),
     },
-    'keys branch, osname, layout',
+    'keys branch, osname, layout, continues',
   )
   .prefault({})
   .meta({ description: 'The OSTree branch and the shape of the tree.' });

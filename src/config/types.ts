@@ -33,6 +33,8 @@ export interface OstreeConfig {
   /** The stateroot: the directory under /ostree/deploy. */
   readonly osname: string;
   readonly layout: LayoutName;
+  /** Path of a repository whose branch the first release continues. */
+  readonly continues?: string;
 }
 
 export type RollbackProfile = 'ostree' | 'aktualizr' | 'aktualizr-lite' | 'torizon';

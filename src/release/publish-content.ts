@@ -16,6 +16,7 @@ import { beginTransaction } from '../repo/transaction.ts';
 import { bootFiles } from './boot-step.ts';
 import type { ReleaseEntry } from './catalog.ts';
 import type { ContentProvider, ReleaseContent } from './content.ts';
+import { continuedCommit } from './continued-branch.ts';
 import { measureCosts } from './cost-step.ts';
 import { writeDeltaStats } from './delta-stats.ts';
 import { buildDeltas, manifestDelta } from './deltas-step.ts';
@@ -66,11 +67,12 @@ export async function publishContent(
   provide: ContentProvider,
 ): Promise<ReleaseReport> {
   const { config, repo, pool, events, output } = session;
+  const parent = lastOnBranch(session);
+  const before = parent?.commit ?? (await continuedCommit(session));
   const transaction = await beginTransaction({ repo, pool });
   let content: ReleaseContent;
   let commit: Checksum;
   let stats: TransactionStats;
-  const parent = lastOnBranch(session);
   try {
     content = await provide(transaction);
     await warnOfNewKeys(session, parent);
@@ -87,10 +89,10 @@ export async function publishContent(
         ...(content.kernelRelease === undefined ? {} : { kernelRelease: content.kernelRelease }),
         ...(content.architecture === undefined ? {} : { architecture: content.architecture }),
       }),
-      ...(parent === undefined ? {} : { parent: parent.commit }),
+      ...(before === undefined ? {} : { parent: before }),
       subject: `${config.product} ${content.version}`,
       body: '',
-      timestamp: await timestampAfter(session, parent, content.rollbackOf !== undefined),
+      timestamp: await timestampAfter(session, before, content.rollbackOf !== undefined),
       ...content.root,
     });
     stats = await transaction.flush();
@@ -130,7 +132,7 @@ export async function publishContent(
   checkLimits(costs, deltas.plan, config.limits);
   const costBytes = utf8(`${JSON.stringify(costs, null, 2)}\n`);
   const deltaStats = await writeDeltaStats(repo, commit, deltas.made);
-  const manifest = await describe(session, content, commit, parent, {
+  const manifest = await describe(session, content, commit, before, {
     deltas: deltas.made.map(manifestDelta),
     apps,
     ...(boot.manifest === undefined ? {} : { boot: boot.manifest }),
@@ -143,7 +145,7 @@ export async function publishContent(
     ...boot.files,
     [UPDATE_COST, costBytes],
   ]);
-  const known = parent === undefined ? [] : [parent.commit];
+  const known = before === undefined ? [] : [before];
   await verifyReleaseContent(openStore(output), manifest, { events, known });
 
   session.checkpoint();
@@ -190,12 +192,12 @@ function lastOnBranch(session: ReleaseSession): ReleaseEntry | undefined {
 /** A way back must be newer than what it replaces: clients compare times when trees are equal, too. */
 async function timestampAfter(
   session: ReleaseSession,
-  parent: ReleaseEntry | undefined,
+  parent: Checksum | undefined,
   strictly: boolean,
 ): Promise<number> {
   const timestamp = seconds(session);
   if (parent === undefined) return timestamp;
-  const before = (await readCommit(openStore(session.repo), parent.commit)).timestamp;
+  const before = (await readCommit(openStore(session.repo), parent)).timestamp;
   if (strictly) return Math.max(timestamp, before + 1);
   checkNotOlder(timestamp, before, session.config.ostree.branch);
   return timestamp;
@@ -205,7 +207,7 @@ async function describe(
   session: ReleaseSession,
   content: ReleaseContent,
   commit: Checksum,
-  parent: ReleaseEntry | undefined,
+  parent: Checksum | undefined,
   parts: Pick<ReleaseManifest, 'deltas' | 'apps' | 'boot' | 'updateCost'>,
 ): Promise<ReleaseManifest> {
   const { config, repo } = session;
@@ -225,7 +227,7 @@ async function describe(
       osname: config.ostree.osname,
       layout: content.layout,
       commit,
-      ...(parent === undefined ? {} : { parent: parent.commit }),
+      ...(parent === undefined ? {} : { parent }),
       timestamp,
       ...content.root,
       objects: size.objects,
