@@ -80,7 +80,7 @@ export async function makeHostTools(
   const layer = await readFile(join(LAYER, 'conf/layer.conf'), 'utf8');
   const more = /^HOSTTOOLS_NONFATAL \+= "(.*)"$/m.exec(layer)?.[1] ?? '';
   await mkdir(directory, { recursive: true });
-  for (const name of `${testdata['HOSTTOOLS'] ?? ''} ${more}`.split(/\s+/)) {
+  for (const name of new Set(`${testdata['HOSTTOOLS'] ?? ''} ${more}`.split(/\s+/))) {
     if (name === '' || without.includes(name)) continue;
     const found = await programPath(name);
     if (found !== undefined) await symlink(found, join(directory, name));

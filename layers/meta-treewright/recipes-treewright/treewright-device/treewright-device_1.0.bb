@@ -78,5 +78,5 @@ CONFFILES:${PN} = "${sysconfdir}/treewright/update.conf"
 
 RDEPENDS:${PN}-timer = "${PN}"
 RDEPENDS:${PN}-watchdog = "${PN}"
-# libostree comes with meta-oe, fw_setenv with libubootenv of openembedded-core.
-RRECOMMENDS:${PN} = "ostree libubootenv-bin"
+# fw_setenv. BitBake refuses what is recommended and has no recipe, and libostree is in meta-oe.
+RRECOMMENDS:${PN} = "libubootenv-bin ${@bb.utils.contains('BBFILE_COLLECTIONS', 'openembedded-layer', 'ostree', '', d)}"
