@@ -1,6 +1,7 @@
 /** What the variables of meta-treewright and of meta-updater become, without a build. */
 import { createHash } from 'node:crypto';
-import { readFile, readdir } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { INIT_SCRIPT } from '../../src/boot/initramfs/init-script.ts';
@@ -84,10 +85,26 @@ describe("meta-updater's variables", () => {
       'ostree.layout': 'meta-updater',
       'boot.loader': 'u-boot',
       'boot.kargs': ['root=LABEL=otaroot', 'rootfstype=ext4'],
+      'image.label': 'otaroot',
       'image.sysroot-readonly': true,
       'signing.expires.targets': '425d',
     });
     expect(version).toBe('7');
+  });
+
+  test('the old repository goes on while it has the branch, and a named one in any case', async () => {
+    const repo = await mkdtemp(join(tmpdir(), 'tw-updater-'));
+    const continued = async (set: Record<string, string>): Promise<unknown> =>
+      ((await evaluate({ ...UPDATER, OSTREE_REPO: repo, ...set }, SETTINGS))[0] as Record<string, unknown>)[
+        'ostree.continues'
+      ];
+    expect(await continued({})).toBeUndefined();
+    expect(await continued({ TREEWRIGHT_CONTINUES: '/other' })).toBe('/other');
+    await mkdir(join(repo, 'refs/heads'), { recursive: true });
+    await writeFile(join(repo, 'refs/heads/verdin'), '0'.repeat(64));
+    expect(await continued({})).toBe(repo);
+    expect(await continued({ TREEWRIGHT_BRANCH: 'new' })).toBeUndefined();
+    await rm(repo, { recursive: true });
   });
 
   test("this layer's own go before them", async () => {

@@ -40,7 +40,6 @@ const ENVIRONMENT = {
   LC_ALL: 'en_US.UTF-8',
   SOURCE_DATE_EPOCH: '1302044400',
   CC: 'aarch64-oe-linux-gcc',
-  PYTHONDONTWRITEBYTECODE: '1',
 };
 
 export async function runTask(request: TaskRequest): Promise<TaskResult> {
@@ -55,7 +54,7 @@ export async function runTask(request: TaskRequest): Promise<TaskResult> {
     task,
     print,
   };
-  const command = ['python3', script];
+  const command = ['python3', '-I', '-S', script];
   const isolated =
     task === null ? command : ['unshare', ...(process.getuid?.() === 0 ? [] : ['-r']), '-n', ...command];
   const [file = '', ...args] = isolated;

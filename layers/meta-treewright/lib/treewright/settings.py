@@ -152,12 +152,18 @@ def _expiry(d):
 
 
 def continues(d):
-    """The repository whose branch goes on: named, or meta-updater's when it is there."""
+    """The repository whose branch goes on: named, or meta-updater's while it has the branch."""
     text = value(d, "TREEWRIGHT_CONTINUES")
     if text:
         return text
-    old = value(d, "OSTREE_REPO")
-    return old if old and os.path.exists(os.path.join(old, "config")) else None
+    old, branch = value(d, "OSTREE_REPO"), value(d, "TREEWRIGHT_BRANCH") or value(d, "OSTREE_BRANCHNAME")
+    return old if old and branch and os.path.exists(os.path.join(old, "refs/heads", branch)) else None
+
+
+def _label(kargs):
+    """The label that the kernel looks for is the one that the image must have."""
+    labels = [word[len("root=LABEL=") :] for word in kargs if word.startswith("root=LABEL=")]
+    return labels[-1] if labels else None
 
 
 def _number(d, name):
@@ -171,13 +177,17 @@ def settings(d):
     """What the variables say, by dotted key. Keys that no variable says anything about are left to the tool."""
     updater = _from_meta_updater(d)
     link = value(d, "IMAGE_LINK_NAME")
+    target = value(d, "GARAGE_TARGET_NAME")
+    kargs = words(d, "TREEWRIGHT_KARGS") or words(d, "OSTREE_KERNEL_ARGS")
+    root = value(d, "TREEWRIGHT_ROOT")
+    readonly = flag(d, "TREEWRIGHT_SYSROOT_READONLY")
     found = {
         "source.yocto": value(d, "DEPLOY_DIR_IMAGE"),
         # The identity of the archive's name, whatever the user has made of it.
         "source.image": re.sub(r"\.rootfs$", "", link) if link else value(d, "IMAGE_BASENAME"),
         "source.device-trees": _device_trees(d),
         "source.kernel": _kernel(d),
-        "product": value(d, "TREEWRIGHT_PRODUCT") or (_identifier(value(d, "GARAGE_TARGET_NAME")) if value(d, "GARAGE_TARGET_NAME") else None),
+        "product": value(d, "TREEWRIGHT_PRODUCT") or (_identifier(target) if target else None),
         "machine": value(d, "TREEWRIGHT_MACHINE") or value(d, "SOTA_HARDWARE_ID"),
         "ostree.branch": value(d, "TREEWRIGHT_BRANCH") or value(d, "OSTREE_BRANCHNAME"),
         "ostree.osname": value(d, "TREEWRIGHT_OSNAME") or value(d, "OSTREE_OSNAME"),
@@ -185,8 +195,8 @@ def settings(d):
         "ostree.continues": continues(d),
         "boot.loader": _boot_loader(d),
         "boot.board": value(d, "TREEWRIGHT_BOARD"),
-        "boot.root": value(d, "TREEWRIGHT_ROOT"),
-        "boot.kargs": words(d, "TREEWRIGHT_KARGS") or words(d, "OSTREE_KERNEL_ARGS"),
+        "boot.root": root,
+        "boot.kargs": kargs,
         "boot.commit-kargs": words(d, "TREEWRIGHT_COMMIT_KARGS"),
         "boot.overlays": words(d, "TREEWRIGHT_OVERLAYS"),
         "boot.initramfs.make": value(d, "TREEWRIGHT_INITRAMFS"),
@@ -195,9 +205,9 @@ def settings(d):
         "device.scripts": flag(d, "TREEWRIGHT_DEVICE_SCRIPTS"),
         "device.watchdog": value(d, "TREEWRIGHT_WATCHDOG"),
         "image.remote.url": value(d, "TREEWRIGHT_REMOTE_URL"),
-        "image.sysroot-readonly": flag(d, "TREEWRIGHT_SYSROOT_READONLY")
-        if flag(d, "TREEWRIGHT_SYSROOT_READONLY") is not None
-        else (True if flag(d, "OSTREE_SYSROOT_READONLY") else None),
+        "image.label": _label(kargs + ["root=" + root]),
+        # "0" is meta-updater's default, which asks for nothing.
+        "image.sysroot-readonly": (flag(d, "OSTREE_SYSROOT_READONLY") or None) if readonly is None else readonly,
         "deltas.from.last": _number(d, "TREEWRIGHT_DELTAS_LAST"),
         "limits.max-download": value(d, "TREEWRIGHT_MAX_DOWNLOAD"),
         "apps": [

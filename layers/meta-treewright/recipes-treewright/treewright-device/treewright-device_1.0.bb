@@ -39,12 +39,15 @@ do_install() {
     install -d ${D}${bindir} ${D}${nonarch_libdir}/treewright/health.d ${D}${sysconfdir}/treewright/health.d
     install -m 0755 ${SOURCES}/treewright-update ${D}${bindir}/treewright-update
     install -m 0755 ${SOURCES}/mark-good ${SOURCES}/extlinux-label ${D}${nonarch_libdir}/treewright/
-    {
-        echo "HEALTH_TIMEOUT=${TREEWRIGHT_HEALTH_TIMEOUT}"
-        [ -z "${TREEWRIGHT_COUNTING}" ] || echo "COUNTING=${TREEWRIGHT_COUNTING}"
-        [ -z "${TREEWRIGHT_WATCHDOG}" ] || echo "WATCHDOG=${TREEWRIGHT_WATCHDOG}"
-        echo "WATCHDOG_TIMEOUT=${TREEWRIGHT_WATCHDOG_TIMEOUT}"
-    } > ${D}${sysconfdir}/treewright/update.conf
+    settings=${D}${sysconfdir}/treewright/update.conf
+    echo "HEALTH_TIMEOUT=${TREEWRIGHT_HEALTH_TIMEOUT}" > $settings
+    if [ -n "${TREEWRIGHT_COUNTING}" ]; then
+        echo "COUNTING=${TREEWRIGHT_COUNTING}" >> $settings
+    fi
+    if [ -n "${TREEWRIGHT_WATCHDOG}" ]; then
+        echo "WATCHDOG=${TREEWRIGHT_WATCHDOG}" >> $settings
+    fi
+    echo "WATCHDOG_TIMEOUT=${TREEWRIGHT_WATCHDOG_TIMEOUT}" >> $settings
     if ${@bb.utils.contains('DISTRO_FEATURES', 'systemd', 'true', 'false', d)}; then
         install -d ${D}${systemd_system_unitdir}
         install -m 0644 ${SOURCES}/treewright-mark-good.service ${SOURCES}/treewright-update.service \
