@@ -60,6 +60,7 @@ export async function assembleRelease(options: AssembleOptions): Promise<Release
         ...(build.facts.arch === undefined ? {} : { architecture: build.facts.arch }),
         kargs: config.boot.kargs,
         source: describeSource(build),
+        documents: [...build.documents, ...config.documents],
         apps: () => buildApps(session, version, build.facts.arch),
       };
     }),

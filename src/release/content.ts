@@ -12,6 +12,8 @@ export interface ReleaseContent {
   readonly kargs: readonly string[];
   readonly source: ReleaseManifest['source'];
   readonly rollbackOf?: string;
+  /** Paths of files about the build that become part of the release. */
+  readonly documents?: readonly string[];
   /** The apps, written to the release directory by the time this resolves. */
   readonly apps: () => Promise<ManifestApp[]>;
 }

@@ -18,6 +18,7 @@ import type { ReleaseEntry } from './catalog.ts';
 import type { ContentProvider, ReleaseContent } from './content.ts';
 import { continuedCommit } from './continued-branch.ts';
 import { measureCosts } from './cost-step.ts';
+import { readDocuments } from './documents.ts';
 import { writeDeltaStats } from './delta-stats.ts';
 import { buildDeltas, manifestDelta } from './deltas-step.ts';
 import { checkLimits } from './limits.ts';
@@ -86,6 +87,7 @@ export async function publishContent(
       metadata: commitMetadata({
         version: content.version,
         ref: config.ostree.branch,
+        strings: config.ostree.metadata,
         ...(content.kernelRelease === undefined ? {} : { kernelRelease: content.kernelRelease }),
         ...(content.architecture === undefined ? {} : { architecture: content.architecture }),
       }),
@@ -108,6 +110,7 @@ export async function publishContent(
   await signStoredCommit(repo, commit, session.signers.ostree ?? []);
 
   const boot = await bootFiles(session, commit, parent, content);
+  const documents = await readDocuments(content.documents ?? []);
   // Before the deltas, which take minutes: a registry that does not answer is known at once.
   const apps = await content.apps();
   const deltas = await buildDeltas(session, content.version, commit);
@@ -136,6 +139,7 @@ export async function publishContent(
     deltas: deltas.made.map(manifestDelta),
     apps,
     ...(boot.manifest === undefined ? {} : { boot: boot.manifest }),
+    ...(documents.files.length === 0 ? {} : { documents: [...documents.manifest] }),
     updateCost: { path: UPDATE_COST, size: costBytes.length, sha256: sha256(costBytes) },
   });
   const manifestBytes = encodeManifest(manifest);
@@ -143,6 +147,7 @@ export async function publishContent(
   events({ type: 'stage', stage: 'verify', title: 'Reading the release back' });
   await writeReleaseDirectory(output, content.version, manifestBytes, [
     ...boot.files,
+    ...documents.files,
     [UPDATE_COST, costBytes],
   ]);
   const known = before === undefined ? [] : [before];
@@ -208,7 +213,7 @@ async function describe(
   content: ReleaseContent,
   commit: Checksum,
   parent: Checksum | undefined,
-  parts: Pick<ReleaseManifest, 'deltas' | 'apps' | 'boot' | 'updateCost'>,
+  parts: Pick<ReleaseManifest, 'deltas' | 'apps' | 'boot' | 'documents' | 'updateCost'>,
 ): Promise<ReleaseManifest> {
   const { config, repo } = session;
   const { timestamp } = await readCommit(openStore(repo), commit);
@@ -239,6 +244,7 @@ async function describe(
     deltas: parts.deltas,
     ...(parts.boot === undefined ? {} : { boot: parts.boot }),
     apps: parts.apps,
+    ...(parts.documents === undefined ? {} : { documents: parts.documents }),
     ...(parts.updateCost === undefined ? {} : { updateCost: parts.updateCost }),
   };
 }

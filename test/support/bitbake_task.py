@@ -72,7 +72,7 @@ class Data:
                 continue
             if line.startswith("addtask "):
                 continue
-            assignment = re.match(r'([\w:/+-]+)(?:\[([\w-]+)\])?\s*(\?\?=|\?=|\+=|=)\s*(["\'])(.*)\4$', line)
+            assignment = re.match(r'([\w:/+-]+)(?:\[([\w-]+)\])?\s*(\?\?=|\?=|\+=|:=|=)\s*(["\'])(.*)\4$', line)
             if assignment is None:
                 raise SyntaxError("%s: %s" % (path, line))
             self.assign(*assignment.group(1, 2, 3, 5))
@@ -88,7 +88,7 @@ class Data:
         elif operator == "+=":
             self.values[name] = "%s %s" % (self.values.get(name, ""), text)
         else:
-            self.values[name] = text
+            self.values[name] = self.expand(text) if operator == ":=" else text
 
 
 class Fatal(Exception):
@@ -109,6 +109,8 @@ def fake_bb(told):
         raise Fatal()
 
     bb.fatal = fatal
+    bb.parse = types.ModuleType("bb.parse")
+    bb.parse.mark_dependency = lambda d, path: open(path).close()
     bb.utils = types.ModuleType("bb.utils")
 
     def lockfile(path):
@@ -125,6 +127,8 @@ def fake_bb(told):
 def fake_oe():
     oe = types.ModuleType("oe")
     oe.types = types.ModuleType("oe.types")
+    oe.buildcfg = types.ModuleType("oe.buildcfg")
+    oe.buildcfg.get_layer_revisions = lambda d: [("/layers/meta", "meta", "scarthgap", "0" * 40, "")]
     oe.types.boolean = lambda text: str(text).lower() in ("yes", "y", "true", "t", "1")
     return oe
 
@@ -134,13 +138,15 @@ def main():
     told, values = [], []
     d = Data()
     bb = sys.modules["bb"] = fake_bb(told)
+    oe = sys.modules["oe"] = fake_oe()
+    sys.modules["oe.buildcfg"] = oe.buildcfg
     sys.path.insert(0, os.path.join(request["layer"], "lib"))
     sys.dont_write_bytecode = True
     import treewright
 
     for name in treewright.BBIMPORTS:
         __import__("treewright." + name)
-    d.globals = {"bb": bb, "oe": fake_oe(), "treewright": treewright, "os": os}
+    d.globals = {"bb": bb, "oe": oe, "treewright": treewright, "os": os}
     d.values.update(json.load(open(request["testdata"])))
     # Not of the datastore that the class was read into, but what the class itself gave.
     for name in list(d.values):

@@ -5,6 +5,8 @@
 # docs/yocto.md describes each variable. meta-updater's OSTREE_*, SOTA_* and GARAGE_* variables are understood where they
 # mean something here (docs/migration.md); the task warns of those that do not.
 
+TREEWRIGHT_MODULES := "${@treewright.settings.mark_modules(d)}"
+
 # 1: this image becomes a release. An initramfs does not, nor does an image that is only a part of another one.
 TREEWRIGHT ??= "${@treewright.settings.is_product(d)}"
 

@@ -3,7 +3,11 @@
 
 import os
 import re
+import sys
 
+import bb
+
+from . import variables
 from .variables import MEANINGLESS, OFF
 
 _ON = ("1", "yes", "true", "y", "t")
@@ -25,6 +29,16 @@ def flag(d, name):
     """True, False, or None when the variable is empty."""
     text = value(d, name).lower()
     return None if text == "" else text in _ON
+
+
+def mark_modules(d):
+    """
+    Has BitBake read a recipe again when these modules change. It knows that of classes, but of modules only the
+    functions' checksums: a cached recipe would then be one that "is not deterministic".
+    """
+    for module in (variables, sys.modules[__name__]):
+        bb.parse.mark_dependency(d, module.__file__)
+    return ""
 
 
 def is_product(d):
@@ -173,8 +187,11 @@ def _number(d, name):
     return int(text) if text else None
 
 
-def settings(d):
-    """What the variables say, by dotted key. Keys that no variable says anything about are left to the tool."""
+def settings(d, layers=None, documents=()):
+    """
+    What the variables say, by dotted key. Keys that no variable says anything about are left to the tool. `layers` is
+    one line about the layers, `documents` are paths of files about the build.
+    """
     updater = _from_meta_updater(d)
     link = value(d, "IMAGE_LINK_NAME")
     target = value(d, "GARAGE_TARGET_NAME")
@@ -208,11 +225,13 @@ def settings(d):
         "image.label": _label(kargs + ["root=" + root]),
         # "0" is meta-updater's default, which asks for nothing.
         "image.sysroot-readonly": (flag(d, "OSTREE_SYSROOT_READONLY") or None) if readonly is None else readonly,
+        "ostree.metadata": ["yocto.layers=" + layers] if layers else None,
         "deltas.from.last": _number(d, "TREEWRIGHT_DELTAS_LAST"),
         "limits.max-download": value(d, "TREEWRIGHT_MAX_DOWNLOAD"),
         "apps": [
             {"compose": path} if name is None else {"compose": path, "name": name} for name, path in apps(d)
         ],
+        "documents": list(documents),
         "signing.keys": value(d, "TREEWRIGHT_KEYS"),
         "signing.expires.targets": _expiry(d),
     }

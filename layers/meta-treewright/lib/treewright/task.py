@@ -8,6 +8,7 @@ import shutil
 import subprocess
 
 import bb
+import oe.buildcfg
 
 from . import settings as config
 from .settings import SettingsError, flag, value, words
@@ -126,7 +127,9 @@ def make_keys(d, tool, env):
 
 def configuration(d):
     """Options that give the configuration: the user's file with what variables say, or a file of our own."""
-    found = config.settings(d)
+    layers = layer_revisions(d)
+    line = " ".join("%s:%s" % (layer["name"], layer["revision"]) for layer in layers)
+    found = config.settings(d, line, [build_info(d, layers)])
     own = value(d, "TREEWRIGHT_CONFIG")
     if own:
         if not os.path.isfile(own):
@@ -139,6 +142,29 @@ def configuration(d):
         json.dump(config.nested(dict(config.defaults(d), **found)), file, indent=2)
         file.write("\n")
     return ["--config", path]
+
+
+def layer_revisions(d):
+    """Name, branch and revision of each layer, and whether it has changes that are in no commit."""
+    return [
+        {"name": name, "branch": branch, "revision": revision, "modified": modified != ""}
+        for _, name, branch, revision, modified in oe.buildcfg.get_layer_revisions(d)
+    ]
+
+
+def build_info(d, layers):
+    """Path of a document about the build: what its SBOM does not have."""
+    names = ("DISTRO", "DISTRO_VERSION", "MACHINE", "IMAGE_BASENAME", "IMAGE_NAME", "LAYERSERIES_CORENAMES")
+    document = {
+        "variables": {name: value(d, name) for name in names},
+        "layers": layers,
+        "kernel": {"recipe": value(d, "PREFERRED_PROVIDER_virtual/kernel"), "type": value(d, "KERNEL_IMAGETYPE")},
+    }
+    path = os.path.join(value(d, "WORKDIR"), "treewright", "build-info.json")
+    with open(path, "w") as file:
+        json.dump(document, file, indent=2)
+        file.write("\n")
+    return path
 
 
 def call(d, tool, arguments, env):
