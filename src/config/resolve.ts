@@ -56,6 +56,13 @@ export function resolveConfig(
       branch: raw.ostree.branch ?? `${raw.product}/${raw.machine}/stable`,
       osname: raw.ostree.osname ?? raw.product,
       layout: raw.ostree.layout,
+      metadata: Object.fromEntries(
+        raw.ostree.metadata.map((entry): [string, string] => {
+          const equals = entry.indexOf('=');
+          return [entry.slice(0, equals), entry.slice(equals + 1)];
+        }),
+      ),
+      ...(raw.ostree.continues === undefined ? {} : { continues: resolve(base, raw.ostree.continues) }),
     },
     boot: resolveBoot(raw.boot, board, base),
     device: resolveDevice(raw.device),
@@ -63,6 +70,7 @@ export function resolveConfig(
     deltas: resolveDeltas(raw.deltas, base),
     limits: resolveLimits(raw.limits),
     apps: resolveApps(raw.apps, base, fault),
+    documents: raw.documents.map((document) => resolve(base, document)),
     signing: { keys: resolve(base, raw.signing.keys), expires: resolveExpiry(raw.signing.expires) },
     output: resolve(base, raw.output),
   };

@@ -137,8 +137,27 @@ const ostree = z
           description:
             'How the tree is arranged: the layout libostree recommends, that of meta-updater, or none to commit it as it is.',
         }),
+      metadata: list(
+        text(
+          /^(?!version=|ostree\.)[A-Za-z][A-Za-z0-9._-]{0,99}=/,
+          'NAME=TEXT with a name of letters, digits, ".", "_" and "-" that is neither version nor begins with "ostree."',
+        ),
+        'texts such as [build.job=1234]',
+      )
+        .default([])
+        .meta({
+          description: 'Text that each commit carries in its metadata, as NAME=TEXT.',
+          examples: [['build.job=1234']],
+        }),
+      continues: path('an OSTree repository')
+        .optional()
+        .meta({
+          description:
+            'An OSTree repository on this machine whose branch of the same name the first release continues: its newest commit becomes the parent.',
+          examples: ['./ostree_repo'],
+        }),
     },
-    'keys branch, osname, layout',
+    'keys branch, osname, layout, metadata, continues',
   )
   .prefault({})
   .meta({ description: 'The OSTree branch and the shape of the tree.' });
@@ -554,6 +573,14 @@ export const configSchema = z
         .max(1000, 'at most 1000 apps')
         .default([])
         .meta({ description: 'docker-compose apps that belong to the release.' }),
+      documents: list(path('a file about the build'), 'paths of files about the build')
+        .max(100, 'at most 100 files')
+        .default([])
+        .meta({
+          description:
+            'Files about the build, such as an SBOM, that become part of the release; those of a Yocto build are found by themselves.',
+          examples: [['./sbom.spdx.json']],
+        }),
       signing,
       output: path('the release directory').default('./release').meta({
         description: 'The release directory.',

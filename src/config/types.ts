@@ -33,6 +33,10 @@ export interface OstreeConfig {
   /** The stateroot: the directory under /ostree/deploy. */
   readonly osname: string;
   readonly layout: LayoutName;
+  /** Text in the metadata of each commit. */
+  readonly metadata: Readonly<Record<string, string>>;
+  /** Path of a repository whose branch the first release continues. */
+  readonly continues?: string;
 }
 
 export type RollbackProfile = 'ostree' | 'aktualizr' | 'aktualizr-lite' | 'torizon';
@@ -173,6 +177,8 @@ export interface Config {
   readonly deltas: DeltasConfig;
   readonly limits: LimitsConfig;
   readonly apps: readonly AppConfig[];
+  /** Files about the build that become part of the release. */
+  readonly documents: readonly string[];
   readonly signing: SigningConfig;
   readonly output: string;
 }

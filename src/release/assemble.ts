@@ -64,6 +64,7 @@ export async function assembleRelease(options: AssembleOptions): Promise<Release
         kargs: config.boot.kargs,
         source: describeSource(build),
         packages: build.facts.packages,
+        documents: [...build.documents, ...config.documents],
         apps: () => buildApps(session, version, build.facts.arch),
       };
     }),

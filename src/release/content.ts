@@ -15,6 +15,8 @@ export interface ReleaseContent {
   readonly rollbackOf?: string;
   /** What the build installed, as far as it says. */
   readonly packages?: readonly PackageFact[];
+  /** Paths of files about the build that become part of the release. */
+  readonly documents?: readonly string[];
   /** The apps, written to the release directory by the time this resolves. */
   readonly apps: () => Promise<ManifestApp[]>;
 }

@@ -98,6 +98,8 @@ const manifestSchema = z.strictObject({
   deltas: z.array(deltaSchema),
   boot: bootSchema.optional(),
   apps: z.array(appSchema),
+  /** SBOM and other files about the build, below the release's directory. */
+  documents: z.array(fileSchema).optional(),
   /** What updates to this release cost; absent in releases of earlier versions of treewright. */
   updateCost: fileSchema.optional(),
   /** The packages, as CycloneDX; absent when the build does not name them, and in a rollback. */
@@ -107,6 +109,7 @@ const manifestSchema = z.strictObject({
 export type ReleaseManifest = z.infer<typeof manifestSchema>;
 export type ManifestDelta = ReleaseManifest['deltas'][number];
 export type ManifestApp = ReleaseManifest['apps'][number];
+export type ManifestFile = z.infer<typeof fileSchema>;
 export type ManifestBoot = NonNullable<ReleaseManifest['boot']>;
 
 /** `releases/<version>`, relative to the release directory. */

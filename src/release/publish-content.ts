@@ -17,7 +17,9 @@ import { beginTransaction } from '../repo/transaction.ts';
 import { bootFiles } from './boot-step.ts';
 import type { ReleaseEntry } from './catalog.ts';
 import type { ContentProvider, ReleaseContent } from './content.ts';
+import { continuedCommit } from './continued-branch.ts';
 import { measureCosts } from './cost-step.ts';
+import { readDocuments } from './documents.ts';
 import { writeDeltaStats } from './delta-stats.ts';
 import { buildDeltas, manifestDelta } from './deltas-step.ts';
 import { checkLimits } from './limits.ts';
@@ -69,11 +71,12 @@ export async function publishContent(
   provide: ContentProvider,
 ): Promise<ReleaseReport> {
   const { config, repo, pool, events, output } = session;
+  const parent = lastOnBranch(session);
+  const before = parent?.commit ?? (await continuedCommit(session));
   const transaction = await beginTransaction({ repo, pool });
   let content: ReleaseContent;
   let commit: Checksum;
   let stats: TransactionStats;
-  const parent = lastOnBranch(session);
   try {
     content = await provide(transaction);
     await warnOfNewKeys(session, parent);
@@ -87,13 +90,14 @@ export async function publishContent(
       metadata: commitMetadata({
         version: content.version,
         ref: config.ostree.branch,
+        strings: config.ostree.metadata,
         ...(content.kernelRelease === undefined ? {} : { kernelRelease: content.kernelRelease }),
         ...(content.architecture === undefined ? {} : { architecture: content.architecture }),
       }),
-      ...(parent === undefined ? {} : { parent: parent.commit }),
+      ...(before === undefined ? {} : { parent: before }),
       subject: `${config.product} ${content.version}`,
       body: '',
-      timestamp: await timestampAfter(session, parent, content.rollbackOf !== undefined),
+      timestamp: await timestampAfter(session, before, content.rollbackOf !== undefined),
       ...content.root,
     });
     stats = await transaction.flush();
@@ -113,6 +117,7 @@ export async function publishContent(
     for (const diagnostic of findings) events({ type: 'diagnostic', diagnostic });
   }
   const boot = await bootFiles(session, commit, parent, content);
+  const documents = await readDocuments(content.documents ?? []);
   // Before the deltas, which take minutes: a registry that does not answer is known at once.
   const apps = await content.apps();
   const deltas = await buildDeltas(session, content.version, commit);
@@ -138,10 +143,11 @@ export async function publishContent(
   const costBytes = utf8(`${JSON.stringify(costs, null, 2)}\n`);
   const sbomBytes = billOfMaterials(session, content);
   const deltaStats = await writeDeltaStats(repo, commit, deltas.made);
-  const manifest = await describe(session, content, commit, parent, {
+  const manifest = await describe(session, content, commit, before, {
     deltas: deltas.made.map(manifestDelta),
     apps,
     ...(boot.manifest === undefined ? {} : { boot: boot.manifest }),
+    ...(documents.files.length === 0 ? {} : { documents: [...documents.manifest] }),
     updateCost: { path: UPDATE_COST, size: costBytes.length, sha256: sha256(costBytes) },
     ...(sbomBytes === undefined
       ? {}
@@ -152,10 +158,11 @@ export async function publishContent(
   events({ type: 'stage', stage: 'verify', title: 'Reading the release back' });
   await writeReleaseDirectory(output, content.version, manifestBytes, [
     ...boot.files,
+    ...documents.files,
     [UPDATE_COST, costBytes],
     ...(sbomBytes === undefined ? [] : ([[SBOM, sbomBytes]] as const)),
   ]);
-  const known = parent === undefined ? [] : [parent.commit];
+  const known = before === undefined ? [] : [before];
   await verifyReleaseContent(openStore(output), manifest, { events, known });
 
   session.checkpoint();
@@ -214,12 +221,12 @@ function lastOnBranch(session: ReleaseSession): ReleaseEntry | undefined {
 /** A way back must be newer than what it replaces: clients compare times when trees are equal, too. */
 async function timestampAfter(
   session: ReleaseSession,
-  parent: ReleaseEntry | undefined,
+  parent: Checksum | undefined,
   strictly: boolean,
 ): Promise<number> {
   const timestamp = seconds(session);
   if (parent === undefined) return timestamp;
-  const before = (await readCommit(openStore(session.repo), parent.commit)).timestamp;
+  const before = (await readCommit(openStore(session.repo), parent)).timestamp;
   if (strictly) return Math.max(timestamp, before + 1);
   checkNotOlder(timestamp, before, session.config.ostree.branch);
   return timestamp;
@@ -229,8 +236,8 @@ async function describe(
   session: ReleaseSession,
   content: ReleaseContent,
   commit: Checksum,
-  parent: ReleaseEntry | undefined,
-  parts: Pick<ReleaseManifest, 'deltas' | 'apps' | 'boot' | 'updateCost' | 'sbom'>,
+  parent: Checksum | undefined,
+  parts: Pick<ReleaseManifest, 'deltas' | 'apps' | 'boot' | 'documents' | 'updateCost' | 'sbom'>,
 ): Promise<ReleaseManifest> {
   const { config, repo } = session;
   const { timestamp } = await readCommit(openStore(repo), commit);
@@ -249,7 +256,7 @@ async function describe(
       osname: config.ostree.osname,
       layout: content.layout,
       commit,
-      ...(parent === undefined ? {} : { parent: parent.commit }),
+      ...(parent === undefined ? {} : { parent }),
       timestamp,
       ...content.root,
       objects: size.objects,
@@ -261,6 +268,7 @@ async function describe(
     deltas: parts.deltas,
     ...(parts.boot === undefined ? {} : { boot: parts.boot }),
     apps: parts.apps,
+    ...(parts.documents === undefined ? {} : { documents: parts.documents }),
     ...(parts.updateCost === undefined ? {} : { updateCost: parts.updateCost }),
     ...(parts.sbom === undefined ? {} : { sbom: parts.sbom }),
   };

@@ -12,6 +12,7 @@ import { commitMetaPath } from '../repo/paths.ts';
 import { listObjects, readCommit, readContent, readDirMeta, readMetadata } from '../repo/read.ts';
 import { metadataString } from '../repo/refs.ts';
 import { verifyCommitSignature } from '../trust/ostree-sign.ts';
+import { MAX_DOCUMENT_SIZE } from './documents.ts';
 import type { ReleaseManifest } from './manifest.ts';
 import { releaseDirectory } from './manifest.ts';
 import { sha256 } from './release-files.ts';
@@ -65,6 +66,8 @@ export async function verifyReleaseContent(
     if (file === undefined) continue;
     await verifyFile(store, `${releaseDirectory(manifest.version)}/${file.path}`, file);
   }
+  for (const file of manifest.documents ?? [])
+    await verifyFile(store, `${releaseDirectory(manifest.version)}/${file.path}`, file, MAX_DOCUMENT_SIZE);
   for (const app of manifest.apps) await verifyApp(subStore(store, 'apps'), app);
   return { ...objects, deltas, apps: manifest.apps.length };
 }
@@ -147,8 +150,9 @@ async function verifyFile(
   store: ByteStore,
   path: string,
   expected: { readonly size: number; readonly sha256: Checksum },
+  limit: number = MAX_BOOT_FILE_SIZE,
 ): Promise<void> {
-  const bytes = await store.read(path, MAX_BOOT_FILE_SIZE);
+  const bytes = await store.read(path, limit);
   if (bytes === undefined) {
     throw new TreewrightError('trust/missing-file', `${path} is missing from ${store.location}`, {
       data: { path },

@@ -48,6 +48,8 @@ async function writeDirectory(transaction: Transaction, directory: Directory): P
 /** What a commit says about itself, besides its tree. */
 export interface CommitFacts {
   readonly version?: string;
+  /** Further strings, as `ostree commit --add-metadata-string` puts them. */
+  readonly strings?: Readonly<Record<string, string>>;
   /** `ostree.architecture`, in the form of `uname -m`. */
   readonly architecture?: string;
   /** The branch; `ostree.ref-binding` makes clients refuse the commit under another name. */
@@ -66,6 +68,7 @@ export function commitMetadata(facts: CommitFacts): Vardict {
     entries.push([key, { signature, value }]);
   };
   if (facts.version !== undefined) add('version', 's', facts.version);
+  for (const [key, value] of Object.entries(facts.strings ?? {})) add(key, 's', value);
   if (facts.architecture !== undefined) add('ostree.architecture', 's', facts.architecture);
   if (facts.ref !== undefined) add('ostree.ref-binding', 'as', [facts.ref]);
   if (facts.kernelRelease !== undefined) {

@@ -13,5 +13,7 @@ export interface BuildInputs {
   readonly arch?: string;
   readonly version?: string;
   readonly tool?: string;
+  /** Paths of files about the build, such as its SBOM. */
+  readonly documents?: readonly string[];
   readonly diagnostics: readonly Diagnostic[];
 }

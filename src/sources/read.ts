@@ -81,6 +81,7 @@ export async function readSource(
     tree: raw.tree,
     ...(kernel.kernel === undefined ? {} : { kernel: kernel.kernel }),
     facts: { ...gathered, osRelease: osRelease ?? {} },
+    documents: found.documents ?? [],
     diagnostics,
   };
 }

@@ -91,5 +91,7 @@ export interface BuildOutput {
   /** Absent when there is no kernel, or its release is not known; an error in `diagnostics` says why. */
   readonly kernel?: KernelFiles;
   readonly facts: BuildFacts;
+  /** Paths of files about the build, such as its SBOM. */
+  readonly documents: readonly string[];
   readonly diagnostics: readonly Diagnostic[];
 }

@@ -15,6 +15,8 @@ import type { PackageFact, YoctoSpec } from './types.ts';
 const SUFFIXES = ['.tar', '.tar.zst', '.tar.lz4', '.tar.gz', '.tar.xz', '.tar.bz2'];
 const ARCHIVE = /^(.+?)\.tar(?:\.(?:zst|lz4|gz|xz|bz2))?$/;
 const INITRAMFS = /\.cpio(?:\.(?:gz|zst|xz|lz4|lzma|bz2|lzo))?$/;
+/** SBOMs of SPDX 3.0 and 2.2, and the list of packages. */
+const DOCUMENTS = ['.spdx.json', '.spdx.tar.zst', '.manifest'];
 const TIMESTAMP = /-\d{12,14}(?=\.|$)/;
 
 /** Only these are read: testdata.json has all of the build's variables, passwords of mirrors included. */
@@ -73,6 +75,9 @@ export async function yoctoInputs(spec: YoctoSpec): Promise<BuildInputs> {
       deviceTrees: await deviceTrees(deploy, entries, testdata),
     },
     packages: await packages(deploy, identity, names),
+    documents: DOCUMENTS.flatMap((suffix) => companion(identity, suffix, names) ?? []).map((name) =>
+      join(deploy, name),
+    ),
     ...(testdata.MACHINE === undefined ? {} : { machine: testdata.MACHINE }),
     ...(arch === undefined ? {} : { arch }),
     ...(version === undefined || version === '' ? {} : { version }),

@@ -39,7 +39,7 @@ describe('a valid configuration', () => {
       machine: 'board',
       source: { kind: 'buildroot', output: '/project/output' },
       version: { kind: 'from-source' },
-      ostree: { branch: 'gateway/board/stable', osname: 'gateway', layout: 'ostree' },
+      ostree: { branch: 'gateway/board/stable', osname: 'gateway', layout: 'ostree', metadata: {} },
       boot: {
         loader: 'u-boot',
         kargs: [],
@@ -53,6 +53,7 @@ describe('a valid configuration', () => {
       deltas: { from: { last: 3, versions: [] }, fromNothing: true, maxRatio: 0.8, keep: 3 },
       limits: {},
       apps: [],
+      documents: [],
       signing: {
         keys: '/project/keys',
         expires: { root: 157_680_000, targets: 31_536_000, snapshot: 7_776_000, timestamp: 2_592_000 },
@@ -73,7 +74,7 @@ source:
   initramfs: /abs/initramfs.img
   device-trees: [a.dtb, b.dtbo]
 version: "1.10"
-ostree: { branch: gateway/stable, osname: gw, layout: meta-updater }
+ostree: { branch: gateway/stable, osname: gw, layout: meta-updater, metadata: [build.job=1=2], continues: old }
 boot: { loader: u-boot, kargs: [console=ttymxc0, quiet, 'dyndbg="file a.c +p"'], rollback: { attempts: 5 } }
 deltas: { from: { last: 0 }, from-nothing: false, max-ratio: 0.5 }
 apps: [{ compose: ./apps/shop/docker-compose.yml }, { compose: x.yml, name: other }]
@@ -92,7 +93,13 @@ output: ../out
         deviceTrees: ['/project/a.dtb', '/project/b.dtbo'],
       },
       version: { kind: 'literal', version: '1.10' },
-      ostree: { branch: 'gateway/stable', osname: 'gw', layout: 'meta-updater' },
+      ostree: {
+        branch: 'gateway/stable',
+        osname: 'gw',
+        layout: 'meta-updater',
+        metadata: { 'build.job': '1=2' },
+        continues: '/project/old',
+      },
       boot: { kargs: ['console=ttymxc0', 'quiet', 'dyndbg="file a.c +p"'], rollback: { attempts: 5 } },
       deltas: { from: { last: 0, versions: [] }, fromNothing: false, maxRatio: 0.5, keep: 3 },
       limits: {},

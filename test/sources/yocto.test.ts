@@ -1,6 +1,6 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { detectSource } from '../../src/sources/detect.ts';
 import { imageIdentity } from '../../src/sources/yocto.ts';
@@ -96,6 +96,14 @@ describe.each<Generation>(['kirkstone', 'scarthgap'])('names of %s', (generation
         { name: 'ostree', version: '2024.5-r0', arch: 'cortexa53' },
       ],
     });
+    expect(build.documents.map((path) => basename(path))).toEqual([
+      generation === 'kirkstone'
+        ? `small-image-${MACHINE}.spdx.tar.zst`
+        : `small-image-${MACHINE}.rootfs.spdx.tar.zst`,
+      generation === 'kirkstone'
+        ? `small-image-${MACHINE}.manifest`
+        : `small-image-${MACHINE}.rootfs.manifest`,
+    ]);
     expect(build.kernel).toMatchObject({ release: '6.1.44', imageName: 'Image' });
     expect([...(build.kernel?.deviceTrees.keys() ?? [])]).toEqual(['bcm2711-rpi-4-b.dtb', 'imx8mm-evk.dtb']);
     expect(JSON.stringify(build.facts)).not.toContain('secret');

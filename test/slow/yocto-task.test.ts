@@ -1,0 +1,249 @@
+/**
+ * do_treewright without BitBake: deploy directories in the naming of three releases, no network, an empty environment,
+ * and a PATH of the host tools that BitBake links.
+ */
+import { execa } from 'execa';
+import { createHash } from 'node:crypto';
+import { cp, mkdir, mkdtemp, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { openStore } from '../../src/platform/store.ts';
+import { verifyRelease } from '../../src/release/verify.ts';
+import { readCommit, readRef } from '../../src/repo/read.ts';
+import { noEvents } from '../../src/core/events.ts';
+import type { TaskResult, YoctoRelease } from '../support/bitbake-task.ts';
+import { makeHostTools, runTask, testdataPath } from '../support/bitbake-task.ts';
+import { programOutput } from '../support/program-output.ts';
+import { PROJECT } from '../support/project.ts';
+import { writeSmallRootfs } from '../support/small-rootfs.ts';
+
+const IMAGE = 'shim-image';
+const MACHINE = 'shimarm64';
+const RELEASES: readonly YoctoRelease[] = ['kirkstone', 'scarthgap', 'wrynose'];
+
+let scratch: string;
+let bundle: string;
+beforeAll(async () => {
+  scratch = await mkdtemp(join(tmpdir(), 'tw-task-'));
+  // One file for the tool, as the bundle is, in front of the program that the other tests have built.
+  bundle = join(scratch, 'treewright.mjs');
+  await writeFile(bundle, `import ${JSON.stringify(join(PROJECT, 'dist/cli/main.js'))};\n`);
+  await writeFile(`${bundle}.sha256`, `${await sha256(bundle)}  treewright.mjs\n`);
+  for (const release of RELEASES) await makeHostTools(join(scratch, `hosttools-${release}`), release);
+});
+afterAll(() => rm(scratch, { recursive: true, force: true }));
+
+async function sha256(path: string): Promise<string> {
+  return createHash('sha256')
+    .update(await readFile(path))
+    .digest('hex');
+}
+
+interface Build {
+  readonly release: YoctoRelease;
+  readonly topdir: string;
+  readonly deploy: string;
+}
+
+/** Puts image `n` into the deploy directory as do_image_complete does: what was there of the image before is gone. */
+async function deployImage({ release, deploy, topdir }: Build, n: number): Promise<string> {
+  const stamp = `2026112212090${n}`;
+  await rm(deploy, { recursive: true, force: true });
+  await mkdir(deploy, { recursive: true });
+  const rootfs = await writeSmallRootfs(join(topdir, `rootfs-${n}`), { release: n, programs: 3 });
+  const [stem, link, data] =
+    release === 'kirkstone'
+      ? [`${IMAGE}-${MACHINE}-${stamp}.rootfs`, `${IMAGE}-${MACHINE}`, `${IMAGE}-${MACHINE}-${stamp}`]
+      : [
+          `${IMAGE}-${MACHINE}.rootfs-${stamp}`,
+          `${IMAGE}-${MACHINE}.rootfs`,
+          `${IMAGE}-${MACHINE}.rootfs-${stamp}`,
+        ];
+  const tar = await readFile(join(rootfs.directory, 'rootfs.tar'));
+  const put = async (name: string, as: string, content: Uint8Array | string): Promise<void> => {
+    await writeFile(join(deploy, name), content);
+    if (as !== name) await symlink(name, join(deploy, as));
+  };
+  await put(`${stem}.tar.zst`, `${link}.tar.zst`, await programOutput('zstd', ['-c'], tar));
+  await put(`${stem}.manifest`, `${link}.manifest`, `base-files ${MACHINE} 3.0.14-r0\n`);
+  await put(`${data}.testdata.json`, `${link}.testdata.json`, await readFile(testdataPath(release)));
+  const kernel = `Image--6.1.0-r0-${MACHINE}-${stamp}.bin`;
+  await rename(join(rootfs.directory, 'Image'), join(deploy, kernel));
+  await symlink(kernel, join(deploy, 'Image'));
+  await symlink(kernel, join(deploy, `Image-${MACHINE}.bin`));
+  await rename(join(rootfs.directory, 'board.dtb'), join(deploy, 'board.dtb'));
+  await symlink('board.dtb', join(deploy, `board-${MACHINE}.dtb`));
+  const initramfs = `small-initramfs-${MACHINE}-${stamp}.cpio.gz`;
+  await rename(join(rootfs.directory, 'initramfs.img'), join(deploy, initramfs));
+  await symlink(initramfs, join(deploy, `small-initramfs-${MACHINE}.cpio.gz`));
+  return stamp;
+}
+
+async function makeBuild(release: YoctoRelease, name: string = release): Promise<Build> {
+  const topdir = join(scratch, name);
+  const deploy = join(topdir, 'tmp/deploy/images', MACHINE);
+  return { release, topdir, deploy };
+}
+
+function variables({ topdir, deploy }: Build, set: Readonly<Record<string, string>>): Record<string, string> {
+  return {
+    TOPDIR: topdir,
+    WORKDIR: join(topdir, 'tmp/work', IMAGE),
+    DEPLOY_DIR_IMAGE: deploy,
+    TREEWRIGHT_BUNDLE: bundle,
+    TREEWRIGHT_PRODUCT: 'shim',
+    ...set,
+  };
+}
+
+const run = (build: Build, set: Readonly<Record<string, string>> = {}): Promise<TaskResult> =>
+  runTask({
+    release: build.release,
+    task: 'do_treewright',
+    hostTools: join(scratch, `hosttools-${build.release}`),
+    set: variables(build, set),
+  });
+
+const levels = ({ told }: TaskResult, level: string): string[] =>
+  told.filter(([found]) => found === level).map(([, text]) => text);
+
+describe.each(RELEASES)('the task in a build of %s', (release) => {
+  test('makes a release, and the next one on top of it', async () => {
+    const build = await makeBuild(release);
+    await deployImage(build, 1);
+    const first = await run(build, { IMAGE_VERSION_SUFFIX: '-20261122120901' });
+    expect(levels(first, 'fatal')).toEqual([]);
+    expect(first.failed).toBe(false);
+    expect(levels(first, 'warn').filter((text) => text.startsWith('new keys were made'))).toHaveLength(1);
+    expect(levels(first, 'plain')).toEqual([
+      expect.stringMatching(/^treewright: shim nodistro\.0-20261122120901 for shimarm64: commit [0-9a-f]{64} on shim\/shimarm64\/stable, (\d+) of \1 objects new, in /),
+    ]); // prettier-ignore
+
+    // What the build deploys next takes the place of the image before; the release directory is not in the way.
+    await deployImage(build, 2);
+    const second = await run(build, { IMAGE_VERSION_SUFFIX: '-20261122120902' });
+    expect(second.failed).toBe(false);
+    const [, written, total] = /(\d+) of (\d+) objects new/.exec(levels(second, 'plain')[0] ?? '') ?? [];
+    expect(Number(written)).toBeGreaterThan(0);
+    expect(Number(written)).toBeLessThan(Number(total) / 2);
+
+    const output = join(build.topdir, 'treewright/shim-image-shimarm64');
+    const verified = await verifyRelease({
+      location: output,
+      root: join(build.topdir, 'treewright/keys/root.json'),
+      events: noEvents,
+      now: new Date(),
+    });
+    expect(verified.releases.map(({ version }) => version)).toEqual([
+      'nodistro.0-20261122120901',
+      'nodistro.0-20261122120902',
+    ]);
+    // Not the constant that BitBake exports as SOURCE_DATE_EPOCH.
+    const store = openStore(join(output, 'ostree'));
+    const head = await readRef(store, 'shim/shimarm64/stable');
+    if (head === undefined) throw new Error('there is no branch');
+    expect((await readCommit(store, head)).timestamp).toBeGreaterThan(1_700_000_000);
+  });
+});
+
+describe('errors are one line that says what to do', () => {
+  let build: Build;
+  beforeAll(async () => {
+    build = await makeBuild('scarthgap', 'errors');
+    await deployImage(build, 1);
+  });
+
+  const fatal = async (set: Record<string, string>, hostTools?: string): Promise<string> => {
+    const result = await runTask({
+      release: 'scarthgap',
+      task: 'do_treewright',
+      hostTools: hostTools ?? join(scratch, 'hosttools-scarthgap'),
+      set: variables(build, set),
+    });
+    expect(result.failed).toBe(true);
+    const [line, ...more] = levels(result, 'fatal');
+    expect(more).toEqual([]);
+    return line ?? '';
+  };
+
+  test('no node', async () => {
+    const tools = join(scratch, 'without-node');
+    await makeHostTools(tools, 'scarthgap', ['node']);
+    expect(await fatal({}, tools)).toMatch(/needs Node 20\.19 or newer, and there is no node: install it/);
+  });
+
+  test('a node that is too old', async () => {
+    const tools = join(scratch, 'old-node');
+    await makeHostTools(tools, 'scarthgap', ['node']);
+    await writeFile(join(tools, 'node'), '#!/bin/sh\necho v18.19.1\n', { mode: 0o755 });
+    expect(await fatal({}, tools)).toMatch(/needs Node 20\.19 or newer, and .*old-node\/node is v18\.19\.1/);
+  });
+
+  test('a tool with another checksum', async () => {
+    const line = await fatal({ TREEWRIGHT_BUNDLE_SHA256: '0'.repeat(64) });
+    expect(line).toContain(`expected sha256 ${'0'.repeat(64)}, found ${await sha256(bundle)}`);
+  });
+
+  test('no tool', async () => {
+    expect(await fatal({ TREEWRIGHT_BUNDLE: '/nowhere/treewright.mjs' })).toContain('npm run bundle');
+  });
+
+  test('no keys, and none may be made', async () => {
+    const line = await fatal({ TREEWRIGHT_MAKE_KEYS: '0', TREEWRIGHT_KEYS: join(scratch, 'no-keys') });
+    expect(line).toContain('treewright init');
+  });
+
+  test("what the tool refuses, with the tool's code and hint", async () => {
+    const line = await fatal({ IMAGE_LINK_NAME: 'other-image-shimarm64.rootfs' });
+    expect(line).toMatch(
+      /^treewright release: .* has no image other-image-shimarm64; .* \[input\/no-such-image\]/,
+    );
+  });
+
+  test('a configuration that the variables make impossible', async () => {
+    expect(await fatal({ TREEWRIGHT_BRANCH: 'not a branch' })).toMatch(/\[config\/invalid\]/);
+  });
+
+  test('with TREEWRIGHT_STRICT a warning publishes nothing', async () => {
+    const output = join(scratch, 'strict');
+    const unusual = { TREEWRIGHT_BOOTLOADER: 'none', TREEWRIGHT_ROLLBACK_ATTEMPTS: '2' };
+    const line = await fatal({ ...unusual, TREEWRIGHT_STRICT: '1', TREEWRIGHT_OUTPUT: output });
+    expect(line).toMatch(/loader: none.*\[config\/[\w-]+\]/);
+    expect(await readRef(openStore(join(output, 'ostree')), 'shim/shimarm64/stable')).toBeUndefined();
+  });
+});
+
+test('two images at once share keys, and each has its release', async () => {
+  const build = await makeBuild('wrynose', 'both');
+  await deployImage(build, 1);
+  for (const suffix of ['.rootfs.tar.zst', '.rootfs.manifest', '.rootfs.testdata.json']) {
+    await cp(
+      join(build.deploy, `${IMAGE}-${MACHINE}${suffix}`),
+      join(build.deploy, `second-${MACHINE}${suffix}`),
+    );
+  }
+  const second = { IMAGE_BASENAME: 'second', IMAGE_LINK_NAME: `second-${MACHINE}.rootfs`, PN: 'second' };
+  const work = { WORKDIR: join(build.topdir, 'tmp/work/second') };
+  const results = await Promise.all([run(build), run(build, { ...second, ...work })]);
+  expect(results.map((result) => levels(result, 'fatal'))).toEqual([[], []]);
+  const made = results
+    .flatMap((result) => levels(result, 'warn'))
+    .filter((text) => text.includes('keys were made'));
+  expect(made).toHaveLength(1);
+  for (const name of ['shim-image', 'second']) {
+    const location = join(build.topdir, `treewright/${name}-${MACHINE}`);
+    const { releases } = await verifyRelease({ location, events: noEvents, now: new Date() });
+    expect([basename(location), releases.length]).toEqual([`${name}-${MACHINE}`, 1]);
+  }
+});
+
+test('TREEWRIGHT_IMAGES makes the image of a new device beside the releases', async () => {
+  const build = await makeBuild('scarthgap', 'images');
+  await deployImage(build, 1);
+  const result = await run(build, { TREEWRIGHT_IMAGES: 'ext4', TREEWRIGHT_ROOT: 'LABEL=root' });
+  expect(levels(result, 'fatal')).toEqual([]);
+  const image = join(build.topdir, 'treewright/shim-image-shimarm64.images/shim-image-shimarm64.ext4');
+  expect(levels(result, 'plain')[1]).toBe(`treewright: ${image}`);
+  expect((await execa('file', ['-b', image])).stdout).toContain('ext4 filesystem');
+});
