@@ -26,7 +26,8 @@ export async function copyCommit(from: string, to: string, commit: Checksum): Pr
   const { dirtrees, dirmetas, files } = await listObjects(store, commit);
   for (const dirmeta of dirmetas) await readDirMeta(store, dirmeta);
   await forEachConcurrent(files.keys(), CONCURRENCY, async (file) => {
-    for await (const chunk of (await readContent(store, file)).chunks) void chunk;
+    const chunks = (await readContent(store, file)).chunks[Symbol.asyncIterator]();
+    while ((await chunks.next()).done !== true);
   });
   const paths = [
     ...[...files.keys()].map((checksum) => objectPath(checksum, 'file')),
