@@ -11,8 +11,8 @@ import { verifyDelta } from '../../src/delta/verify.ts';
 import { openStore } from '../../src/platform/store.ts';
 import type { WorkerPool } from '../../src/platform/workers.ts';
 import { createWorkerPool } from '../../src/platform/workers.ts';
-import { commitEntries } from './native.ts';
-import { NEW, OLD, noise } from './pair.ts';
+import { commitEntries } from '../delta/native.ts';
+import { NEW, OLD, noise } from '../delta/pair.ts';
 
 let scratch: string;
 let pool: WorkerPool;
