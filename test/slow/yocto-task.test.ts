@@ -80,7 +80,7 @@ async function deployImage({ release, deploy, topdir }: Build, n: number): Promi
   return stamp;
 }
 
-async function makeBuild(release: YoctoRelease, name: string = release): Promise<Build> {
+function makeBuild(release: YoctoRelease, name: string = release): Build {
   const topdir = join(scratch, name);
   const deploy = join(topdir, 'tmp/deploy/images', MACHINE);
   return { release, topdir, deploy };
@@ -110,7 +110,7 @@ const levels = ({ told }: TaskResult, level: string): string[] =>
 
 describe.each(RELEASES)('the task in a build of %s', (release) => {
   test('makes a release, and the next one on top of it', async () => {
-    const build = await makeBuild(release);
+    const build = makeBuild(release);
     await deployImage(build, 1);
     const first = await run(build, { IMAGE_VERSION_SUFFIX: '-20261122120901' });
     expect(levels(first, 'fatal')).toEqual([]);
@@ -150,7 +150,7 @@ describe.each(RELEASES)('the task in a build of %s', (release) => {
 describe('errors are one line that says what to do', () => {
   let build: Build;
   beforeAll(async () => {
-    build = await makeBuild('scarthgap', 'errors');
+    build = makeBuild('scarthgap', 'errors');
     await deployImage(build, 1);
   });
 
@@ -215,7 +215,7 @@ describe('errors are one line that says what to do', () => {
 });
 
 test('two images at once share keys, and each has its release', async () => {
-  const build = await makeBuild('wrynose', 'both');
+  const build = makeBuild('wrynose', 'both');
   await deployImage(build, 1);
   for (const suffix of ['.rootfs.tar.zst', '.rootfs.manifest', '.rootfs.testdata.json']) {
     await cp(
@@ -239,7 +239,7 @@ test('two images at once share keys, and each has its release', async () => {
 });
 
 test('TREEWRIGHT_IMAGES makes the image of a new device beside the releases', async () => {
-  const build = await makeBuild('scarthgap', 'images');
+  const build = makeBuild('scarthgap', 'images');
   await deployImage(build, 1);
   const result = await run(build, { TREEWRIGHT_IMAGES: 'ext4', TREEWRIGHT_ROOT: 'LABEL=root' });
   expect(levels(result, 'fatal')).toEqual([]);
