@@ -7,7 +7,14 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { generateKeys } from '../../src/trust/keys.ts';
 import { treewright } from '../support/release.ts';
 import type { BuildrootOutput } from '../layers/buildroot-output.ts';
-import { EXTERNAL, HOOK, make, makeBuildroot, writeDotConfig, writeRootfs } from '../layers/buildroot-output.ts';
+import {
+  EXTERNAL,
+  HOOK,
+  make,
+  makeBuildroot,
+  writeDotConfig,
+  writeRootfs,
+} from '../layers/buildroot-output.ts';
 
 let scratch: string;
 let build: BuildrootOutput;
