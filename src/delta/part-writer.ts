@@ -65,13 +65,22 @@ export function createPartWriter({ repo, ends, concurrency, maxPartSize }: PartW
   // Pieces of parts that are on disk: memory that is made anew and given back all the time costs as much as filling it.
   const spare: Uint8Array<ArrayBuffer>[] = [];
 
-  const roomFor = async (memory: number): Promise<void> => {
+  /** Waits for room for one more xz and takes it, before anybody else who waits can; answers how to give it back. */
+  const takeRoom = async (memory: number): Promise<() => void> => {
     for (;;) {
       let used = 0;
       for (const { memory: size } of running) used += size;
-      if (running.size === 0 || (running.size < concurrency && used + memory <= XZ_MEMORY)) return;
+      if (running.size === 0 || (running.size < concurrency && used + memory <= XZ_MEMORY)) break;
       await Promise.race([...running].map(({ ended }) => ended));
     }
+    let end = (): void => undefined;
+    const ended = new Promise<void>((resolve) => (end = resolve));
+    const job = { memory, ended };
+    running.add(job);
+    return () => {
+      running.delete(job);
+      end();
+    };
   };
 
   /** Starts writing a part as soon as there is room for one more xz. */
@@ -82,8 +91,7 @@ export function createPartWriter({ repo, ends, concurrency, maxPartSize }: PartW
     streamed?: () => AsyncIterable<Uint8Array>,
   ): Promise<void> => {
     const part = builder.finish();
-    const memory = xzMemory(effort, part.payloadSize);
-    await roomFor(memory);
+    const giveBack = await takeRoom(xzMemory(effort, part.payloadSize));
     const path = temporaryName(join(repo, deltaPartPath(ends, started.length)));
     const entry = writePart(path, part, effort, streamed?.()).then(({ size, checksum }): DeltaPartEntry => ({
       version: PART_VERSION,
@@ -94,13 +102,12 @@ export function createPartWriter({ repo, ends, concurrency, maxPartSize }: PartW
     }));
     started.push({ effort, path, entry, ...(rank === undefined ? {} : { rank }) });
     // A failure is thrown by whoever awaits the entry.
-    const ended = entry.then(
-      () => part.release(),
-      () => undefined,
-    );
-    const job = { memory, ended };
-    running.add(job);
-    void ended.then(() => running.delete(job));
+    void entry
+      .then(
+        () => part.release(),
+        () => undefined,
+      )
+      .then(giveBack);
   };
 
   /** The open part of a kind, with room for `size` more bytes of payload. */
