@@ -1,6 +1,6 @@
 /** Files of a commit by path, with the symlinks a checked-out deployment would follow. */
 import type { Checksum } from '../core/checksum.ts';
-import { collectBytes, fromUtf8 } from '../core/bytes.ts';
+import { collectBytes, drain, fromUtf8 } from '../core/bytes.ts';
 import { TreewrightError } from '../core/errors.ts';
 import type { ByteStore } from '../platform/store.ts';
 import type { ContentObject } from '../repo/read.ts';
@@ -62,12 +62,6 @@ export async function openCommitFile(
     at = next;
   }
   throw new TreewrightError('input/symlink-loop', `/${path} is a loop of symlinks`, { data: { path } });
-}
-
-/** Reads to the end, which is what verifies an object. */
-export async function drain(chunks: AsyncIterable<Uint8Array>): Promise<void> {
-  const iterator = chunks[Symbol.asyncIterator]();
-  while ((await iterator.next()).done !== true);
 }
 
 /** The text of a small file such as os-release; undefined when it is absent. */

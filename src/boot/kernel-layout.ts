@@ -4,14 +4,13 @@
  */
 import { createHash } from 'node:crypto';
 import type { Hash } from 'node:crypto';
-import { compareUtf8, concatBytes } from '../core/bytes.ts';
+import { compareUtf8, concatBytes, drain } from '../core/bytes.ts';
 import type { Checksum } from '../core/checksum.ts';
 import { parseChecksum } from '../core/checksum.ts';
 import { TreewrightError } from '../core/errors.ts';
 import type { DirTree } from '../formats/ostree-objects.ts';
 import type { ByteStore } from '../platform/store.ts';
 import { lookupPath, readContent, readDirTree } from '../repo/read.ts';
-import { drain } from './commit-files.ts';
 import type { KernelFormat } from './kernel-format.ts';
 import { KERNEL_HEAD_SIZE, kernelFormat, kernelMemory } from './kernel-format.ts';
 

@@ -1,4 +1,5 @@
 /** Verifies a static delta by doing what a client does with it, and checking what comes out. */
+import { drain } from '../core/bytes.ts';
 import type { Checksum } from '../core/checksum.ts';
 import { deltaName } from '../formats/ostree-delta-index.ts';
 import type { DeltaEnds } from '../formats/ostree-delta-index.ts';
@@ -101,10 +102,4 @@ async function checkFallback(
     throw corruptDelta(name, `its fallback ${checksum} has ${size} bytes, not ${uncompressedSize}`);
   }
   await drain(chunks);
-}
-
-/** Reads content to its end, where its checksum is compared. */
-async function drain(chunks: AsyncIterable<Uint8Array>): Promise<void> {
-  const iterator = chunks[Symbol.asyncIterator]();
-  while ((await iterator.next()).done !== true);
 }

@@ -1,6 +1,7 @@
 /** Takes a commit over from another archive repository on this machine. */
 import { copyFile, rename, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { drain } from '../core/bytes.ts';
 import type { Checksum } from '../core/checksum.ts';
 import { forEachConcurrent } from '../core/concurrency.ts';
 import { makeDirectories, temporaryName } from '../platform/files.ts';
@@ -26,8 +27,7 @@ export async function copyCommit(from: string, to: string, commit: Checksum): Pr
   const { dirtrees, dirmetas, files } = await listObjects(store, commit);
   for (const dirmeta of dirmetas) await readDirMeta(store, dirmeta);
   await forEachConcurrent(files.keys(), CONCURRENCY, async (file) => {
-    const chunks = (await readContent(store, file)).chunks[Symbol.asyncIterator]();
-    while ((await chunks.next()).done !== true);
+    await drain((await readContent(store, file)).chunks);
   });
   const paths = [
     ...[...files.keys()].map((checksum) => objectPath(checksum, 'file')),
