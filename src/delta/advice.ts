@@ -1,8 +1,9 @@
 /** Where an update loses bytes: files that are compressed inside, of which no delta can be made. */
 import type { WorkerPool } from '../platform/workers.ts';
 import type { DeltaEstimate, FileEstimate } from './estimate.ts';
-import { expectCost, isCompressed } from './estimate.ts';
+import { expectCost } from './estimate.ts';
 import { judgePlain } from './plain-task.ts';
+import { isCompressed } from './similarity.ts';
 
 export type CompressedKind = 'initramfs' | 'modules' | 'firmware' | 'kernel';
 

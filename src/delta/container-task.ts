@@ -6,7 +6,7 @@ import { bestSource } from './best-source.ts';
 import { loadContent } from './content.ts';
 import type { EncodeItem, EncodedObject } from './encode-task.ts';
 import { deflatedSize, encodeOne } from './encode-task.ts';
-import { matchContent } from './match.ts';
+import { MATCH_LIMIT, matchContent } from './match.ts';
 import type { Member } from './members.ts';
 import { withoutMembers } from './members.ts';
 import type { CopyList } from './patch.ts';
@@ -23,9 +23,6 @@ export interface EncodeContainer {
 export interface EncodedContainer extends Omit<EncodedObject, 'start' | 'length'> {
   readonly payload: Uint8Array;
 }
-
-/** Old and new content together; more is not matched in memory. */
-const MAX_MATCHED = 128_000_000;
 
 /** When more than this share is left to be sent, it is worth a look whether an ordinary patch is smaller. */
 const LITTLE_LEFT = 0.02;
@@ -72,7 +69,7 @@ export const encodeContainer = defineTask(
     const { members = [] } = item;
     const fresh = await loadContent(store, item.checksum, item.size);
     const rest = withoutMembers(fresh, members);
-    const usable = item.sources.filter(({ size }) => size + fresh.length <= MAX_MATCHED);
+    const usable = item.sources.filter(({ size }) => size + fresh.length <= MATCH_LIMIT);
     const old = await bestSource(store, usable, fresh);
     const { copies, literals } =
       old === undefined

@@ -9,6 +9,7 @@ import { encodeContent } from './encode-task.ts';
 import { encodeContainer } from './container-task.ts';
 import type { WorkFile } from './gather.ts';
 import { judgeLarge, spliceLarge } from './large-task.ts';
+import { MATCH_LIMIT } from './match.ts';
 import type { PartContent } from './part-builder.ts';
 import type { Effort } from './part-file.ts';
 import type { CopyList } from './patch.ts';
@@ -27,9 +28,6 @@ export interface ReadyObject {
 export interface HeldObject extends ReadyObject {
   readonly literals: Uint8Array;
 }
-
-/** Old and new content together, as libostree's max-bsdiff-size: more is not matched in memory. */
-export const MATCH_LIMIT = 128_000_000;
 
 /** A file that is not matched but no larger than this is still held as a whole. */
 const HOLD_LIMIT = 64_000_000;

@@ -10,14 +10,16 @@ import type { DeltaEnds } from '../formats/ostree-delta-index.ts';
 import { readFileIfThere } from '../platform/files.ts';
 import type { WorkerPool } from '../platform/workers.ts';
 import { commitMetaPath } from '../repo/paths.ts';
-import { MATCH_LIMIT, encodeItem } from './encode.ts';
+import { encodeItem } from './encode.ts';
 import type { Resemblance } from './estimate-task.ts';
 import { resembleContent } from './estimate-task.ts';
 import type { DeltaWork, WorkFile } from './gather.ts';
 import { gatherWork } from './gather.ts';
 import { DEFAULT_PART_SIZE } from './generate.ts';
 import { spliceLarge } from './large-task.ts';
+import { MATCH_LIMIT } from './match.ts';
 import { COPY_STRIDE } from './patch.ts';
+import { STORED_SHARE, isCompressed } from './similarity.ts';
 
 /** One new file and what the delta is expected to need for it. */
 export interface FileEstimate {
@@ -67,9 +69,6 @@ export interface EstimateDelta extends DeltaEnds {
 /** A message to a worker carries about this much content, so that its cost is spread over many small files. */
 const BATCH_BYTES = 1 << 20;
 const BATCH_ITEMS = 128;
-
-/** A file whose stored form is no smaller than this share of it is compressed already, or nearly all of it is. */
-const COMPRESSED_SHARE = 0.9;
 
 /** One that deflate brings below this share is ordinary content, of which xz makes still less. */
 const EASY_SHARE = 0.6;
@@ -133,11 +132,6 @@ async function resembleLarge(
   return { source, deflatedPatch: (literals / facts.size) * facts.header.storedSize };
 }
 
-/** True for content that is compressed inside, nearly all of it at least. */
-export function isCompressed({ size, storedBytes }: Pick<FileEstimate, 'size' | 'storedBytes'>): boolean {
-  return storedBytes >= COMPRESSED_SHARE * size;
-}
-
 /**
  * What a delta is expected to need for one file, in bytes: as it is, or as a patch that deflates to `deflatedPatch`,
  * whichever is less.
@@ -148,7 +142,7 @@ export function expectCost(
   deflatedPatch: number | undefined,
 ): { readonly expectedBytes: number; readonly patched: boolean } {
   if (size === 0) return { expectedBytes: OBJECT_COST, patched: false };
-  const hardness = Math.min(1, Math.max(0, (stored / size - EASY_SHARE) / (COMPRESSED_SHARE - EASY_SHARE)));
+  const hardness = Math.min(1, Math.max(0, (stored / size - EASY_SHARE) / (STORED_SHARE - EASY_SHARE)));
   const raw = Math.min(size, stored) * (RAW_FACTOR + (1 - RAW_FACTOR) * hardness);
   if (deflatedPatch !== undefined) {
     const share = Math.min(1, deflatedPatch / Math.max(1, stored));

@@ -11,6 +11,9 @@
 import { pruneSegments } from './prune.ts';
 import { entropy } from './similarity.ts';
 
+/** Old and new content together, in bytes, as libostree's max-bsdiff-size: more is not matched in memory. */
+export const MATCH_LIMIT = 128_000_000;
+
 /** How the new file is cut up: segment i takes `diff[i]` bytes from `oldStart[i]` on, then `extra[i]` new bytes. */
 export interface Segments {
   readonly oldStart: readonly number[];

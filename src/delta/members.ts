@@ -15,6 +15,7 @@ import { loadContent } from './content.ts';
 import type { ObjectFacts } from './gather.ts';
 import { mayBeRead } from './plan.ts';
 import type { SizedObject } from './renames.ts';
+import { isCompressed } from './similarity.ts';
 
 /** A new file inside of another one, from the byte `at` on; sizes in bytes. */
 export interface Member extends SizedObject {
@@ -33,9 +34,6 @@ const MIN_SHARE = 0.1;
 
 /** cpio aligns files to 4 bytes, FIT images as well or further, tar to 512. */
 const ALIGNMENT = 4;
-
-/** A file whose stored form is no smaller than this share of it is compressed, and holds nothing as it is. */
-const COMPRESSED_SHARE = 0.9;
 
 /** Bytes of a candidate that are compared before the whole of it is read. */
 const HEAD = 1024;
@@ -146,7 +144,9 @@ export async function containedFiles(
 ): Promise<ReadonlyMap<Checksum, readonly Member[]>> {
   const containers = files.filter(
     ({ size, header }) =>
-      size >= MIN_CONTAINER && size <= MAX_CONTAINER && header.storedSize < COMPRESSED_SHARE * size,
+      size >= MIN_CONTAINER &&
+      size <= MAX_CONTAINER &&
+      !isCompressed({ size, storedBytes: header.storedSize }),
   );
   const found = new Map<Checksum, readonly Member[]>();
   const taken = new Set<Checksum>();

@@ -38,7 +38,6 @@ export interface UnpackedPart {
 
 export interface PartBuilder {
   readonly payloadSize: number;
-  readonly isEmpty: boolean;
   addMetadata(type: Exclude<DeltaObjectType, 'file'>, checksum: Checksum, bytes: Uint8Array): void;
   /** Adds an object whose literals are at hand. */
   addContent(content: PartContent, literals: Uint8Array): void;
@@ -139,9 +138,6 @@ export function createPartBuilder(spare: Uint8Array<ArrayBuffer>[] = []): PartBu
   return {
     get payloadSize() {
       return payloadSize;
-    },
-    get isEmpty() {
-      return objects.length === 0;
     },
     addMetadata: (type, checksum, bytes) => {
       objects.push({ type, checksum });

@@ -45,6 +45,20 @@ export function looksCompressed(content: Uint8Array): boolean {
   return deflateRawSync(sample, { level: 1 }).length > COMPRESSED_SHARE * sample.length;
 }
 
+/** A file whose stored form is no smaller than this share of it is compressed already, or nearly all of it is. */
+export const STORED_SHARE = 0.9;
+
+/** True for content that is compressed inside, nearly all of it at least, judged by its size and that of its `.filez`. */
+export function isCompressed({
+  size,
+  storedBytes,
+}: {
+  readonly size: number;
+  readonly storedBytes: number;
+}): boolean {
+  return storedBytes >= STORED_SHARE * size;
+}
+
 /** Order-0 entropy in bits per byte, of `total` bytes counted by value. */
 export function entropy(counts: Uint32Array, total: number): number {
   let bits = 0;

@@ -2,7 +2,7 @@
 import type { Checksum } from '../core/checksum.ts';
 import type { PartMemory } from '../delta/explain.ts';
 import type { FileEstimate, LooseUpdate } from '../delta/estimate.ts';
-import { isCompressed } from '../delta/estimate.ts';
+import { isCompressed } from '../delta/similarity.ts';
 import type { MadeDelta } from './deltas-step.ts';
 import type { DeltaPlan, PlannedDelta } from './plan-deltas.ts';
 
