@@ -1,8 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { Checksum } from '../../src/core/checksum.ts';
+import { expect, test } from 'vitest';
 import { matchAnchors } from '../../src/delta/anchors.ts';
 import type { DeltaEstimate } from '../../src/delta/estimate.ts';
 import { estimateDelta } from '../../src/delta/estimate.ts';
@@ -10,30 +6,12 @@ import type { DeltaInfo } from '../../src/delta/generate.ts';
 import { generateDelta } from '../../src/delta/generate.ts';
 import { matchContent } from '../../src/delta/match.ts';
 import { openStore } from '../../src/platform/store.ts';
-import type { WorkerPool } from '../../src/platform/workers.ts';
-import { createWorkerPool } from '../../src/platform/workers.ts';
 import { listObjects } from '../../src/repo/read.ts';
 import { edited, programBytes } from '../support/small-rootfs.ts';
-import { commitEntries } from './native.ts';
-import { NEW, OLD, noise } from './pair.ts';
+import { commitPair } from './native.ts';
+import { noise } from './pair.ts';
 
-let scratch: string;
-let pool: WorkerPool;
-let repo: string;
-let from: Checksum;
-let to: Checksum;
-
-beforeAll(async () => {
-  scratch = await mkdtemp(join(tmpdir(), 'treewright-estimate-'));
-  repo = join(scratch, 'repo');
-  pool = createWorkerPool(2);
-  from = await commitEntries(repo, pool, OLD);
-  to = await commitEntries(repo, pool, NEW, 1_700_000_100);
-});
-afterAll(async () => {
-  await pool.close();
-  await rm(scratch, { recursive: true, force: true });
-});
+const { repo, pool, from, to } = await commitPair();
 
 /** The estimate must be near enough to decide by: the errors on real pairs are below a tenth. */
 function expectNear(estimate: DeltaEstimate, made: DeltaInfo): void {

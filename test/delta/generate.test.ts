@@ -1,8 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import { cp, mkdtemp, readFile, readdir, rm, stat, truncate, unlink, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { cp, readFile, readdir, rm, stat, truncate, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { Checksum } from '../../src/core/checksum.ts';
 import type { ExplainedObject } from '../../src/delta/explain.ts';
 import { explainParts } from '../../src/delta/explain.ts';
@@ -24,31 +23,14 @@ import { vardict } from '../../src/formats/gvariant.ts';
 import { filterBytes } from '../../src/platform/processes.ts';
 import { judgeLarge } from '../../src/delta/large-task.ts';
 import { openStore } from '../../src/platform/store.ts';
-import type { WorkerPool } from '../../src/platform/workers.ts';
 import { createWorkerPool } from '../../src/platform/workers.ts';
 import { commitMetaPath, objectPath } from '../../src/repo/paths.ts';
 import { listObjects, lookupPath } from '../../src/repo/read.ts';
 import { programBytes } from '../support/small-rootfs.ts';
-import { commitEntries } from './native.ts';
-import { NEW, OLD } from './pair.ts';
+import { commitEntries, commitPair } from './native.ts';
+import { NEW } from './pair.ts';
 
-let scratch: string;
-let repo: string;
-let pool: WorkerPool;
-let from: Checksum;
-let to: Checksum;
-
-beforeAll(async () => {
-  scratch = await mkdtemp(join(tmpdir(), 'treewright-delta-'));
-  repo = join(scratch, 'repo');
-  pool = createWorkerPool(2);
-  from = await commitEntries(repo, pool, OLD);
-  to = await commitEntries(repo, pool, NEW, 1_700_000_100);
-});
-afterAll(async () => {
-  await pool.close();
-  await rm(scratch, { recursive: true, force: true });
-});
+const { scratch, repo, pool, from, to } = await commitPair();
 
 async function copyOf(name: string): Promise<string> {
   const path = join(scratch, name);

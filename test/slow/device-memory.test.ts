@@ -1,36 +1,16 @@
 import { execa } from 'execa';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { Checksum } from '../../src/core/checksum.ts';
+import { expect, test } from 'vitest';
 import { deviceMemory, partSizeFor } from '../../src/delta/device-memory.ts';
 import type { DeltaInfo } from '../../src/delta/generate.ts';
 import { generateDelta } from '../../src/delta/generate.ts';
 import { verifyDelta } from '../../src/delta/verify.ts';
 import { openStore } from '../../src/platform/store.ts';
-import type { WorkerPool } from '../../src/platform/workers.ts';
-import { createWorkerPool } from '../../src/platform/workers.ts';
-import { commitEntries } from '../delta/native.ts';
-import { NEW, OLD, noise } from '../delta/pair.ts';
+import { commitEntries, commitPair } from '../delta/native.ts';
+import { NEW, noise } from '../delta/pair.ts';
 
-let scratch: string;
-let pool: WorkerPool;
-let repo: string;
-let from: Checksum;
-let to: Checksum;
-
-beforeAll(async () => {
-  scratch = await mkdtemp(join(tmpdir(), 'treewright-memory-'));
-  repo = join(scratch, 'repo');
-  pool = createWorkerPool(2);
-  from = await commitEntries(repo, pool, OLD);
-  to = await commitEntries(repo, pool, NEW, 1_700_000_100);
-});
-afterAll(async () => {
-  await pool.close();
-  await rm(scratch, { recursive: true, force: true });
-});
+const { scratch, repo, pool, from, to } = await commitPair();
 
 /** What the xz program says of each part: bytes after decompression, and window in bytes. */
 async function askXz(info: DeltaInfo): Promise<{ size: number; window: number }[]> {
