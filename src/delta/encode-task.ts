@@ -19,7 +19,7 @@ import type { Member } from './members.ts';
 import type { Effort } from './part-file.ts';
 import type { CopyList } from './patch.ts';
 import { COPY_STRIDE, encodePatch, encodeSplice } from './patch.ts';
-import { looksCompressed } from './similarity.ts';
+import { compressibility, looksCompressed } from './similarity.ts';
 
 /** A regular file to encode, and the old files that it may resemble, best guess first. */
 export interface EncodeItem {
@@ -96,6 +96,16 @@ function rawCost(content: Uint8Array): number {
   return Math.round((cost * content.length) / read);
 }
 
+/** How a part of such patches is compressed. */
+const PATCH_EFFORT = { ordinary: 'patch', sparse: 'sparse', packed: 'packed', noise: 'packed' } as const;
+
+/** How a part of such content is compressed. */
+const RAW_EFFORT = { some: 'strong', hardly: 'fast', none: 'stored' } as const;
+
+function rawEffort(content: Uint8Array): Effort {
+  return RAW_EFFORT[compressibility(content)];
+}
+
 interface Choice extends Omit<EncodedObject, 'start' | 'length'> {
   readonly bytes: Uint8Array;
 }
@@ -124,7 +134,7 @@ export async function encodeOne(
 ): Promise<Choice> {
   const fresh = await loadContent(store, item.checksum, item.size, rooms?.fresh);
   const compressed = looksCompressed(fresh);
-  const raw = (): Choice => ({ form: 'raw', bytes: fresh, effort: compressed ? 'fast' : 'strong' });
+  const raw = (): Choice => ({ form: 'raw', bytes: fresh, effort: rawEffort(fresh) });
   const source = await bestSource(store, item.sources, fresh, {
     ...(rooms === undefined ? {} : { rooms: rooms.old }),
     // One plausible source of ordinary content is simply tried.
@@ -133,7 +143,7 @@ export async function encodeOne(
   if (source === undefined) return raw();
   const { checksum, content: old } = source;
 
-  const kind = contentKind(fresh);
+  const kind = compressed ? 'noise' : contentKind(fresh);
   const segments = matchContent(old, fresh, kind);
   const { copies, literals } = encodeSplice(old, fresh, segments);
   const spliceCost =
@@ -145,8 +155,7 @@ export async function encodeOne(
     bytes: literals,
     sources: [checksum],
     copies,
-    // What is left of packed content is as packed.
-    effort: compressed && looksCompressed(literals) ? 'fast' : 'strong',
+    effort: compressed ? rawEffort(literals) : 'strong',
   };
   // Nothing can be much better than almost nothing left to send.
   if (literals.length * 200 < fresh.length) return splice;
@@ -160,7 +169,7 @@ export async function encodeOne(
   const patchCost = deflatedSize(patch) + SOURCE_COST;
   if (saysNothing(Math.min(spliceCost, patchCost))) return raw();
   if (spliceCost <= patchCost * SPLICE_BONUS) return splice;
-  return { form: 'patch', bytes: patch, sources: [checksum], effort: kind === 'ordinary' ? 'patch' : kind };
+  return { form: 'patch', bytes: patch, sources: [checksum], effort: PATCH_EFFORT[kind] };
 }
 
 export const encodeContent = defineTask(

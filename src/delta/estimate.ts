@@ -19,7 +19,7 @@ import { DEFAULT_PART_SIZE } from './generate.ts';
 import { spliceLarge } from './large-task.ts';
 import { MATCH_LIMIT } from './match.ts';
 import { COPY_STRIDE } from './patch.ts';
-import { STORED_SHARE, isCompressed } from './similarity.ts';
+import { MUCH_NOISE, STORED_SHARE, isCompressed } from './similarity.ts';
 
 /** One new file and what the delta is expected to need for it. */
 export interface FileEstimate {
@@ -186,13 +186,14 @@ function expectedParts(files: readonly FileEstimate[], planned: readonly WorkFil
     archives.flatMap(({ checksum, members = [] }) => [checksum, ...members.map((member) => member.checksum)]),
   );
   let alone = archives.length;
-  const payload = { strong: 1, patch: 0, fast: 0 };
+  const payload = { strong: 1, patch: 0, fast: 0, stored: 0 };
   for (const file of files) {
     const { checksum, size, expectedBytes, source } = file;
     if (together.has(checksum)) continue;
     if (size > DEFAULT_PART_SIZE / 2) alone++;
     else if (source !== undefined) payload.patch += Math.min(size, PAYLOAD_RATIO * expectedBytes);
-    else payload[isCompressed(file) ? 'fast' : 'strong'] += size;
+    else if (!isCompressed(file)) payload.strong += size;
+    else payload[size < MUCH_NOISE ? 'fast' : 'stored'] += size;
   }
   return Object.values(payload).reduce((sum, size) => sum + Math.ceil(size / DEFAULT_PART_SIZE), alone);
 }

@@ -56,11 +56,17 @@ const PACKED_ENTROPY = 7.2;
 const KIND_STRIDE = 61;
 const KIND_SAMPLES = 4096;
 
-/** What content is like, which decides how it is matched and how its patch is compressed. */
-export type ContentKind = 'sparse' | 'packed' | 'ordinary';
+/**
+ * What content is like, which decides how it is matched and how its patch is compressed. `noise` is what a general
+ * compressor cannot make smaller: two versions of it agree in long runs or not at all.
+ */
+export type ContentKind = 'sparse' | 'packed' | 'ordinary' | 'noise';
 
-/** Judges content by the share of zero bytes and by its entropy. */
-export function contentKind(fresh: Uint8Array): ContentKind {
+/** Of noise, windows at every so many bytes are indexed: runs of twice that are found. */
+const NOISE_STEP = 32;
+
+/** Judges content that is not noise, by the share of zero bytes and by its entropy. */
+export function contentKind(fresh: Uint8Array): Exclude<ContentKind, 'noise'> {
   const counts = new Uint32Array(256);
   let seen = 0;
   for (let at = 0; at < fresh.length; at += KIND_STRIDE) {
@@ -119,9 +125,9 @@ function workArray(name: keyof typeof kept, length: number): Int32Array {
   return array.subarray(0, length);
 }
 
-/** The index of `old`, without windows inside a run of one byte but its first. Valid until the next one is built. */
-function buildIndex(old: Uint8Array): OldIndex {
-  const step = Math.ceil(old.length / MAX_WINDOWS) || 1;
+/** The index of `old` at every `minStep`-th byte or fewer, without windows inside a run of one byte but its first. Valid until the next one is built. */
+function buildIndex(old: Uint8Array, minStep: number): OldIndex {
+  const step = Math.max(minStep, Math.ceil(old.length / MAX_WINDOWS));
   let bits = 8;
   while (bits < 22 && (BUCKET_ENTRIES * step) << bits < old.length) bits++;
   const shift = 32 - bits;
@@ -203,7 +209,7 @@ export function matchContent(
 
 function cutIntoSegments(old: Uint8Array, fresh: Uint8Array, kind: ContentKind): Segments {
   const margin = kind === 'ordinary' ? MARGIN : SMALL_MARGIN;
-  const { shift, step, starts, entries } = buildIndex(old);
+  const { shift, step, starts, entries } = buildIndex(old, kind === 'noise' ? NOISE_STEP : 1);
   const oldStart: number[] = [];
   const diff: number[] = [];
   const extra: number[] = [];

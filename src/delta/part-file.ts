@@ -5,6 +5,7 @@ import { dirname } from 'node:path';
 import { Readable } from 'node:stream';
 import type { Checksum } from '../core/checksum.ts';
 import { PART_COMPRESSION, framePart } from '../formats/ostree-delta-part.ts';
+import { storedXz } from '../formats/xz.ts';
 import { filterStream } from '../platform/processes.ts';
 import type { UnpackedPart } from './part-builder.ts';
 
@@ -46,15 +47,17 @@ async function* uncompressed(
  * anything else: kernel modules. What patches have in common lies near together, and a small window stays in the
  * processor's cache: 1 MiB costs 0.3 % more bytes than 8 and a quarter less time. `packed` is for patches of what is
  * compressed inside, of which little compresses at all: half the time for 0.2 %. `fast` is for content that is
- * compressed already, which LZMA2 then stores as it is: 12 MB/s on noise, where preset 0 has 8 and preset 8 has 1.5.
- * (Parts without compression, which the format knows, cannot be used: libostree maps them at an offset of one byte,
+ * compressed already, most of which LZMA2 then stores as it is: 12 MB/s on noise, where preset 0 has 8 and preset 8
+ * has 1.5. `stored` is for much noise, which nobody tries to compress. (Parts without compression, which the format knows, cannot be used: libostree maps them at an offset of one byte,
  * which fails beyond 16 KiB.)
  */
-export const EFFORTS = ['strong', 'patch', 'sparse', 'packed', 'fast'] as const;
+export const EFFORTS = ['strong', 'patch', 'sparse', 'packed', 'fast', 'stored'] as const;
 export type Effort = (typeof EFFORTS)[number];
 
+type Searching = Exclude<Effort, 'stored'>;
+
 /** The largest window and the search, as xz's LZMA2 options. */
-const SEARCH: Readonly<Record<Effort, { readonly window: number; readonly options: string }>> = {
+const SEARCH: Readonly<Record<Searching, { readonly window: number; readonly options: string }>> = {
   strong: { window: MAX_WINDOW, options: 'preset=8' },
   patch: { window: 1 << 20, options: 'preset=8,nice=128' },
   sparse: { window: 1 << 20, options: 'preset=8,nice=128,depth=24' },
@@ -62,17 +65,24 @@ const SEARCH: Readonly<Record<Effort, { readonly window: number; readonly option
   fast: { window: MIN_WINDOW, options: 'preset=0,nice=4,depth=1' },
 };
 
-function windowFor(effort: Effort, size: number): number {
+function windowFor(effort: Searching, size: number): number {
   return xzWindow(size, SEARCH[effort].window);
 }
 
 /** Memory of one xz process compressing `size` bytes, in bytes (measured at presets 6 to 8). */
 export function xzMemory(effort: Effort, size: number): number {
-  return 12 * windowFor(effort, size) + (4 << 20);
+  return effort === 'stored' ? 0 : 12 * windowFor(effort, size) + (4 << 20);
 }
 
-function lzma2Filter(effort: Effort, payloadSize: number): string {
-  return `--lzma2=${SEARCH[effort].options},dict=${windowFor(effort, payloadSize) >> 10}KiB`;
+function compressed(
+  part: AsyncIterable<Uint8Array>,
+  effort: Effort,
+  size: number,
+): AsyncIterable<Uint8Array> {
+  if (effort === 'stored') return storedXz(part);
+  const filter = `--lzma2=${SEARCH[effort].options},dict=${windowFor(effort, size) >> 10}KiB`;
+  const input = Readable.from(part, { objectMode: false });
+  return filterStream('xz', ['-c', '-T1', '--check=crc64', '--format=xz', filter], input);
 }
 
 /**
@@ -97,10 +107,8 @@ export async function writePart(
         await handle.writeFile(bytes);
       };
       await put(Uint8Array.of(PART_COMPRESSION.xz));
-      const filter = lzma2Filter(effort, part.payloadSize + part.tables.operations.length);
-      const input = Readable.from(uncompressed(part, streamed), { objectMode: false });
-      const args = ['-c', '-T1', '--check=crc64', '--format=xz', filter];
-      for await (const bytes of filterStream('xz', args, input)) await put(bytes);
+      const length = part.payloadSize + part.tables.operations.length;
+      for await (const bytes of compressed(uncompressed(part, streamed), effort, length)) await put(bytes);
       await handle.sync();
     } finally {
       await handle.close();

@@ -21,7 +21,7 @@ const COMPRESSED_MAGIC: readonly (readonly number[])[] = [
 const MIN_SAMPLE = 4096;
 
 /** Bytes of a block, and how many of them spread over the content are looked at. */
-const BLOCK = 4096;
+const BLOCK = 1024;
 const BLOCKS = 16;
 
 /** Entropy in bits per byte from which compressing a sample is worth the try: code has about 6, text 5. */
@@ -30,10 +30,17 @@ const SUSPICIOUS_ENTROPY = 7.5;
 /** A sample that deflate cannot bring below this share of its size is compressed already. */
 const COMPRESSED_SHARE = 0.97;
 
-/** True for content that neither a general compressor nor a matcher will make smaller, judged by the bytes only. */
-export function looksCompressed(content: Uint8Array): boolean {
+/** Noise of this size, in bytes, is worth parts of its own. */
+export const MUCH_NOISE = 1 << 20;
+
+/** How much smaller a general compressor may make content. */
+export type Compressibility = 'some' | 'hardly' | 'none';
+
+/** Judges by the bytes only. `none` is said of much content only, `hardly` is what is compressed inside. */
+export function compressibility(content: Uint8Array): Compressibility {
   if (content.length < MIN_SAMPLE) {
-    return COMPRESSED_MAGIC.some((magic) => magic.every((value, i) => content[i] === value));
+    const known = COMPRESSED_MAGIC.some((magic) => magic.every((value, i) => content[i] === value));
+    return known ? 'hardly' : 'some';
   }
   const blocks = Math.min(BLOCKS, Math.floor(content.length / BLOCK));
   const stride = blocks < 2 ? 0 : Math.floor((content.length - BLOCK) / (blocks - 1));
@@ -41,8 +48,15 @@ export function looksCompressed(content: Uint8Array): boolean {
   for (let i = 0; i < blocks; i++) sample.set(content.subarray(i * stride, i * stride + BLOCK), i * BLOCK);
   const counts = new Uint32Array(256);
   for (const value of sample) counts[value] = (counts[value] ?? 0) + 1;
-  if (entropy(counts, sample.length) < SUSPICIOUS_ENTROPY) return false;
-  return deflateRawSync(sample, { level: 1 }).length > COMPRESSED_SHARE * sample.length;
+  if (entropy(counts, sample.length) < SUSPICIOUS_ENTROPY) return 'some';
+  const deflated = deflateRawSync(sample, { level: 1 }).length;
+  if (deflated <= COMPRESSED_SHARE * sample.length) return 'some';
+  return content.length >= MUCH_NOISE && deflated >= sample.length ? 'none' : 'hardly';
+}
+
+/** True for content that neither a general compressor nor a matcher will make smaller. */
+export function looksCompressed(content: Uint8Array): boolean {
+  return compressibility(content) !== 'some';
 }
 
 /** A file whose stored form is no smaller than this share of it is compressed already, or nearly all of it is. */

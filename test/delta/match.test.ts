@@ -4,7 +4,13 @@ import { CONTROL_LENGTH, getControl } from '../../src/formats/bspatch.ts';
 import { contentChunks } from '../../src/delta/large-task.ts';
 import { matchContent } from '../../src/delta/match.ts';
 import { COPY_STRIDE, encodePatch, encodeSplice } from '../../src/delta/patch.ts';
-import { looksCompressed, sampleContent, sampleRate, sharedSamples } from '../../src/delta/similarity.ts';
+import {
+  compressibility,
+  looksCompressed,
+  sampleContent,
+  sampleRate,
+  sharedSamples,
+} from '../../src/delta/similarity.ts';
 import { random } from '../support/random-tree.ts';
 import { edited, programBytes } from '../support/small-rootfs.ts';
 
@@ -131,17 +137,27 @@ describe('the matcher', () => {
   });
 });
 
-describe('judging content', () => {
-  const next = random(7);
-  const noise = (size: number): Uint8Array =>
-    Uint8Array.from({ length: size }, () => Math.floor(next() * 256));
+const next = random(7);
+const noise = (size: number): Uint8Array => Uint8Array.from({ length: size }, () => Math.floor(next() * 256));
 
+test('long runs of noise are found wherever they went, and to their last byte', () => {
+  const old = noise(300_000);
+  const fresh = Buffer.concat([noise(1001), old.subarray(150_001), noise(77), old.subarray(3, 99_990)]);
+  const segments = matchContent(old, fresh, 'noise');
+  const spliced = encodeSplice(old, fresh, segments);
+  expect(Buffer.compare(unsplice(old, spliced), fresh)).toBe(0);
+  expect(spliced.literals.length).toBe(1001 + 77);
+});
+
+describe('judging content', () => {
   test('compressed data is recognised by its bytes', () => {
     expect(looksCompressed(noise(50_000))).toBe(true);
     expect(looksCompressed(Uint8Array.of(0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00, 1))).toBe(true);
     expect(looksCompressed(programBytes(8, 50_000))).toBe(false);
     expect(looksCompressed(new TextEncoder().encode('text\n'.repeat(9000)))).toBe(false);
     expect(looksCompressed(new Uint8Array(0))).toBe(false);
+    expect(compressibility(noise(50_000))).toBe('hardly');
+    expect(compressibility(noise(1_100_000))).toBe('none');
   });
 
   test('samples tell a later version from a stranger, also when everything moved', () => {

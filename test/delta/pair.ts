@@ -143,3 +143,6 @@ export const NEW: readonly RandomEntry[] = [
   symlink('usr/lib/libthing.so', 'libthing.so.1.3'),
   symlink('usr/share/new/link', '../ümlaut'),
 ];
+
+/** Much that nothing compresses: it gets a part that is not compressed. */
+export const FIRMWARE = entry('usr/share/firmware', noise(19, 1_100_000));

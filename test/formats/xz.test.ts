@@ -1,5 +1,7 @@
+import { Readable } from 'node:stream';
+import { buffer } from 'node:stream/consumers';
 import { expect, test } from 'vitest';
-import { XZ_HEADERS, xzDictionary } from '../../src/formats/xz.ts';
+import { XZ_HEADERS, storedXz, xzDictionary } from '../../src/formats/xz.ts';
 import { filterBytes } from '../../src/platform/processes.ts';
 
 test('the dictionary is that which xz was told to use', async () => {
@@ -28,4 +30,15 @@ test('other filters, and what is not xz, have none', async () => {
   expect(xzDictionary(delta)).toBeUndefined();
   expect(xzDictionary(Buffer.from('not xz at all'))).toBeUndefined();
   expect(xzDictionary(new Uint8Array(0))).toBeUndefined();
+});
+
+test('xz and its own check accept what is stored, at every edge of a chunk', async () => {
+  const content = Uint8Array.from({ length: 200_000 }, (_, i) => (i * i) >> 3);
+  for (const size of [0, 1, 2, 3, 65_535, 65_536, 65_537, 131_072, 200_000]) {
+    const pieces = [content.subarray(0, size >> 1), new Uint8Array(0), content.subarray(size >> 1, size)];
+    const stream = await buffer(storedXz(Readable.from(pieces)));
+    expect(stream.length).toBeLessThan(size + 3 * Math.ceil(size / 65_536) + 64);
+    expect(xzDictionary(stream.subarray(0, XZ_HEADERS))).toBe(65_536);
+    expect(Buffer.compare(await filterBytes('xz', ['-dc'], stream), content.subarray(0, size))).toBe(0);
+  }
 });
