@@ -239,6 +239,22 @@ test('two images at once share keys, and each has its release', async () => {
   }
 });
 
+test('a configuration of its own is taken, and what a variable says goes before it', async () => {
+  const build = makeBuild('scarthgap', 'own-config');
+  await deployImage(build, 1);
+  const file = join(build.topdir, 'treewright.yaml');
+  await writeFile(
+    file,
+    'product: own\nmachine: board\nsource: { yocto: ./nowhere }\nostree: { branch: own/beta, osname: own }\n',
+  );
+  const set = { TREEWRIGHT_CONFIG: file, TREEWRIGHT_PRODUCT: '', TREEWRIGHT_BRANCH: 'own/stable' };
+  const result = await run(build, { ...set, TREEWRIGHT_KARGS: 'quiet console=ttyS0' });
+  expect(levels(result, 'fatal')).toEqual([]);
+  expect(levels(result, 'plain')[0]).toMatch(
+    /^treewright: own \S+ for board: commit [0-9a-f]{64} on own\/stable, /,
+  );
+});
+
 test('TREEWRIGHT_IMAGES makes the image of a new device beside the releases', async () => {
   const build = makeBuild('scarthgap', 'images');
   await deployImage(build, 1);
