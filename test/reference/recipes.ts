@@ -1,5 +1,6 @@
 /** Which reference tools there are and where they come from. */
-import { symlink } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { readdir, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ED25519_BUILD, buildWithEd25519 } from './ostree-ed25519.ts';
 import type { RootRecipe } from './roots.ts';
@@ -82,6 +83,33 @@ const EXT4: RootRecipe = {
   },
 };
 
+/** What BitBake runs image tasks under: programs believe to be root, and owners and devices are kept in a database. */
+const PSEUDO: RootRecipe = {
+  name: 'pseudo',
+  suite: 'bookworm',
+  packages: ['pseudo'],
+  programs: {
+    pseudo: {
+      path: 'usr/bin/pseudo',
+      env: {
+        PSEUDO_PREFIX: '@/usr',
+        PSEUDO_BINDIR: '@/usr/bin',
+        PSEUDO_LIBDIR: '@/usr/lib/libpseudo',
+      },
+    },
+  },
+  // Its library is below a name that depends on the machine.
+  finish: {
+    version: '1',
+    run: async (root) => {
+      const triplet = (await readdir(join(root, 'usr/lib'))).find((name) =>
+        existsSync(join(root, 'usr/lib', name, 'pseudo')),
+      );
+      await symlink(`${triplet ?? ''}/pseudo`, join(root, 'usr/lib/libpseudo'));
+    },
+  },
+};
+
 /** Machines to boot in: QEMU, U-Boot for its boards, and depmod for the kernels of guests. Fetched for boot tests only. */
 const QEMU: RootRecipe = {
   name: 'qemu',
@@ -132,6 +160,7 @@ export const RECIPES = {
   ed25519: ED25519,
   disk: DISK,
   ext4: EXT4,
+  pseudo: PSEUDO,
   qemu: QEMU,
   machines: MACHINES,
   sandbox: SANDBOX,

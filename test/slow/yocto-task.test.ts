@@ -4,14 +4,15 @@
  */
 import { execa } from 'execa';
 import { createHash } from 'node:crypto';
-import { cp, mkdir, mkdtemp, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { cp, lstat, mkdir, mkdtemp, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openStore } from '../../src/platform/store.ts';
 import { verifyRelease } from '../../src/release/verify.ts';
-import { readCommit, readRef } from '../../src/repo/read.ts';
+import { lookupPath, readCommit, readContent, readRef } from '../../src/repo/read.ts';
 import { noEvents } from '../../src/core/events.ts';
+import { describeReference, runTool } from '../reference/tools.ts';
 import type { TaskResult, YoctoRelease } from '../support/bitbake-task.ts';
 import { makeHostTools, runTask, testdataPath } from '../support/bitbake-task.ts';
 import { programOutput } from '../support/program-output.ts';
@@ -238,6 +239,22 @@ test('two images at once share keys, and each has its release', async () => {
   }
 });
 
+test('a configuration of its own is taken, and what a variable says goes before it', async () => {
+  const build = makeBuild('scarthgap', 'own-config');
+  await deployImage(build, 1);
+  const file = join(build.topdir, 'treewright.yaml');
+  await writeFile(
+    file,
+    'product: own\nmachine: board\nsource: { yocto: ./nowhere }\nostree: { branch: own/beta, osname: own }\n',
+  );
+  const set = { TREEWRIGHT_CONFIG: file, TREEWRIGHT_PRODUCT: '', TREEWRIGHT_BRANCH: 'own/stable' };
+  const result = await run(build, { ...set, TREEWRIGHT_KARGS: 'quiet console=ttyS0' });
+  expect(levels(result, 'fatal')).toEqual([]);
+  expect(levels(result, 'plain')[0]).toMatch(
+    /^treewright: own \S+ for board: commit [0-9a-f]{64} on own\/stable, /,
+  );
+});
+
 test('TREEWRIGHT_IMAGES makes the image of a new device beside the releases', async () => {
   const build = makeBuild('scarthgap', 'images');
   await deployImage(build, 1);
@@ -246,4 +263,53 @@ test('TREEWRIGHT_IMAGES makes the image of a new device beside the releases', as
   const image = join(build.topdir, 'treewright/shim-image-shimarm64.images/shim-image-shimarm64.ext4');
   expect(levels(result, 'plain')[1]).toBe(`treewright: ${image}`);
   expect((await execa('file', ['-b', image])).stdout).toContain('ext4 filesystem');
+});
+
+/** What do_rootfs and the image task do under pseudo: owners, a device and a capability that the file system has not. */
+const UNDER_PSEUDO = `set -e
+mkdir rootfs
+tar -xf "$1" -C rootfs
+chown 1234:42 rootfs/etc/version
+mknod rootfs/usr/lib/console c 5 1
+python3 -I -S -c 'import os
+os.setxattr("rootfs/usr/bin/program0", "security.capability", bytes.fromhex("0100000200200000000000000000000000000000"))'
+$2 --sort=name --format=posix --numeric-owner -cf image.tar -C rootfs .
+`;
+
+describeReference('an image that was made under pseudo', ['pseudo'], () => {
+  test('owners and capabilities are those of the archive; the file system has others', async () => {
+    const build = makeBuild('scarthgap', 'pseudo');
+    await deployImage(build, 1);
+    const work = join(build.topdir, 'work');
+    await mkdir(join(work, 'state'), { recursive: true });
+    const { values } = await runTask({ release: 'scarthgap', print: ["d.getVar('IMAGE_CMD_TAR')"] });
+    const archive = join(build.topdir, 'rootfs-1/rootfs.tar');
+    await runTool('pseudo', ['sh', '-c', UNDER_PSEUDO, 'image', archive, String(values[0])], {
+      suite: 'pseudo',
+      cwd: work,
+      env: { PSEUDO_LOCALSTATEDIR: join(work, 'state') },
+    });
+    expect((await lstat(join(work, 'rootfs/etc/version'))).uid).toBe(process.getuid?.());
+    expect((await lstat(join(work, 'rootfs/usr/lib/console'))).isFile()).toBe(true);
+    const image = await programOutput('zstd', ['-c'], await readFile(join(work, 'image.tar')));
+    await writeFile(join(build.deploy, `${IMAGE}-${MACHINE}.rootfs.tar.zst`), image);
+
+    const result = await run(build);
+    expect(levels(result, 'fatal')).toEqual([]);
+    expect(levels(result, 'warn').filter((text) => text.includes('[input/special-files]'))).toHaveLength(1);
+    const store = openStore(join(build.topdir, 'treewright/shim-image-shimarm64/ostree'));
+    const head = await readRef(store, 'shim/shimarm64/stable');
+    if (head === undefined) throw new Error('there is no branch');
+    const stat = async (path: string) => {
+      const entry = await lookupPath(store, head, path);
+      if (entry?.kind !== 'file') throw new Error(`${path} is no file`);
+      return (await readContent(store, entry.checksum)).stat;
+    };
+    expect(await stat('usr/etc/version')).toMatchObject({ uid: 1234, gid: 42 });
+    expect(await stat('usr/etc/passwd')).toMatchObject({ uid: 0, gid: 0 });
+    const { xattrs } = await stat('usr/bin/program0');
+    expect(xattrs.map(({ name, value }) => [name, Buffer.from(value).toString('hex')])).toEqual([
+      ['security.capability', '0100000200200000000000000000000000000000'],
+    ]);
+  });
 });
