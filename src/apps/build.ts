@@ -11,7 +11,7 @@ import type { EventSink } from '../core/events.ts';
 import { noEvents } from '../core/events.ts';
 import { isPathComponent, parseImageReference, pinnedName } from '../formats/image-reference.ts';
 import type { Descriptor, Digest, ImageManifest } from '../formats/oci.ts';
-import { EMPTY_CONFIG, MEDIA_TYPES, digestHex, encodeImageManifest } from '../formats/oci.ts';
+import { EMPTY_CONFIG, MEDIA_TYPES, digestHex, digestOf, encodeImageManifest } from '../formats/oci.ts';
 import { encodeYaml } from '../formats/yaml-text.ts';
 import { COMPOSE_NAME, packApp } from './app-archive.ts';
 import type { FolderEntry } from './app-folder.ts';
@@ -37,8 +37,6 @@ export interface AppSpec {
   readonly name?: string;
   /** The Compose file; its folder is the app. */
   readonly compose: string;
-  /** Version of the release, for the name in index.json. */
-  readonly version: string;
   /** Where a registry will have the app (`host/path`), for `uri`. */
   readonly repository?: string;
   /** Go's name of the device's processor, such as `arm64`; an image that lacks it gets a warning. */
@@ -89,7 +87,7 @@ const RIVAL_FILES = [
 ];
 
 /**
- * Writes the app into `layout` and lists it in index.json as `<name>:<version>`. The same folder and the same
+ * Writes the app's blobs into `layout`; `listApps` then names them. The same folder and the same
  * images give the same digest, on any machine. Throws `config/*` for faults of the Compose file,
  * `input/bad-app-file` for files that cannot go along, `network/*` and `trust/*` from the registry.
  */
@@ -102,13 +100,6 @@ export async function buildApp(
   const diagnostics = (diagnostic: Diagnostic): void => events({ type: 'diagnostic', diagnostic });
   const folder = dirname(resolve(spec.compose));
   const name = appName(spec, folder);
-  const refName = `${name}:${spec.version}`;
-  if (!/^[A-Za-z0-9][A-Za-z0-9._+~-]*$/.test(spec.version)) {
-    throw new TreewrightError(
-      'config/bad-version',
-      `the version ${JSON.stringify(spec.version)} cannot be part of an app's name in index.json; use letters, digits and ". _ + ~ -"`,
-    );
-  }
   events({ type: 'stage', stage: 'apps', title: `app ${name}` });
 
   const compose = readComposeFile(await readText(spec.compose, MAX_COMPOSE_SIZE), spec.compose, diagnostics);
@@ -136,12 +127,6 @@ export async function buildApp(
   await writeBlob(layout, [EMPTY_CONFIG.content]);
   const manifest = encodeAppManifest({ mediaType: APP_ARCHIVE_TYPE, ...archive });
   const stored = await writeBlob(layout, [manifest]);
-  const descriptor: Descriptor = {
-    mediaType: MEDIA_TYPES.manifest,
-    ...stored,
-    artifactType: APP_ARTIFACT_TYPE,
-  };
-  await addToIndex(layout, [{ name: refName, descriptor }]);
 
   const blobs: AppBlob[] = [
     { digest: stored.digest, size: stored.size, mediaType: MEDIA_TYPES.manifest },
@@ -163,6 +148,33 @@ export async function buildApp(
     blobs,
     bytes,
   };
+}
+
+/** Lists apps that `layout` holds in its index.json, as `<name>:<version>`. Throws `config/bad-version`. */
+export async function listApps(
+  layout: string,
+  version: string,
+  apps: readonly Pick<AppDescriptor, 'name' | 'digest' | 'manifestSize'>[],
+): Promise<void> {
+  if (!/^[A-Za-z0-9][A-Za-z0-9._+~-]*$/.test(version)) {
+    throw new TreewrightError(
+      'config/bad-version',
+      `the version ${JSON.stringify(version)} cannot be part of an app's name in index.json; use letters, digits and ". _ + ~ -"`,
+    );
+  }
+  if (apps.length === 0) return;
+  await addToIndex(
+    layout,
+    apps.map(({ name, digest, manifestSize }) => ({
+      name: `${name}:${version}`,
+      descriptor: {
+        mediaType: MEDIA_TYPES.manifest,
+        digest: digestOf(digest),
+        size: manifestSize,
+        artifactType: APP_ARTIFACT_TYPE,
+      },
+    })),
+  );
 }
 
 function encodeAppManifest(archive: Descriptor): Uint8Array {

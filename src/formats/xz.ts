@@ -2,8 +2,8 @@
  * What an .xz stream says about the memory its reader needs, and streams that hold content as it is. Source: the .xz
  * file format, version 1.2.1; LZMA2's chunks as liblzma reads them (lzma2_decoder.c).
  */
-import { crc32 } from 'node:zlib';
 import { concatBytes } from '../core/bytes.ts';
+import { crc32 } from '../core/crc32.ts';
 
 /** Bytes that hold the headers looked at here. */
 export const XZ_HEADERS = 64;

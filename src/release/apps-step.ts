@@ -17,10 +17,16 @@ const GO_ARCHITECTURE: Readonly<Record<string, string>> = {
   x86_64: 'amd64',
 };
 
-/** Builds every app of the configuration. Registries are asked only for images without a digest. */
+/** Where a release directory has its apps. */
+export function appLayout(output: string): string {
+  return join(output, 'apps');
+}
+
+/**
+ * Packs every app of the configuration; none is listed yet. Registries are asked only for images without a digest.
+ */
 export async function buildApps(
   { config, events, output }: ReleaseSession,
-  version: string,
   architecture: string | undefined,
 ): Promise<ManifestApp[]> {
   const registry = createUserRegistry(process.env);
@@ -36,8 +42,8 @@ export async function buildApps(
       );
     }
     const app = await buildApp(
-      { name, compose, version, ...(goName === undefined ? {} : { architecture: goName }) },
-      join(output, 'apps'),
+      { name, compose, ...(goName === undefined ? {} : { architecture: goName }) },
+      appLayout(output),
       { events, registry, env: process.env, keepOut },
     );
     apps.push(toManifest(app));

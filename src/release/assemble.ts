@@ -54,18 +54,21 @@ export async function assembleRelease(options: AssembleOptions): Promise<Release
       });
       const { build, kernelRelease, rootTree, rootMeta } = stored;
       const chosen = chooseVersion(options.version, config, build.facts.version);
-      const version = options.next === true ? await nextVersion(session, chosen, stored) : chosen;
-      return {
-        version,
+      const content = {
         root: { rootTree, rootMeta },
+        kargs: config.boot.kargs,
+        // Before what takes minutes: a registry that does not answer is known at once.
+        apps: await buildApps(session, build.facts.arch),
+      };
+      return {
+        ...content,
+        version: options.next === true ? await nextVersion(session, chosen, content) : chosen,
         layout,
         ...(kernelRelease === undefined ? {} : { kernelRelease }),
         ...(build.facts.arch === undefined ? {} : { architecture: build.facts.arch }),
-        kargs: config.boot.kargs,
         source: describeSource(build),
         packages: build.facts.packages,
         documents: [...build.documents, ...config.documents],
-        apps: () => buildApps(session, version, build.facts.arch),
       };
     }),
   );

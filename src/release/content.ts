@@ -17,8 +17,29 @@ export interface ReleaseContent {
   readonly packages?: readonly PackageFact[];
   /** Paths of files about the build that become part of the release. */
   readonly documents?: readonly string[];
-  /** The apps, written to the release directory by the time this resolves. */
-  readonly apps: () => Promise<ManifestApp[]>;
+  /** The apps, whose blobs are in the release directory. */
+  readonly apps: readonly ManifestApp[];
+}
+
+/** What a version stands for on a device: nobody who has it is told of a change of these. */
+export type VersionedContent = Pick<ReleaseContent, 'root' | 'apps' | 'kargs'>;
+
+function names(apps: readonly ManifestApp[]): string {
+  return apps
+    .map(({ name, digest }) => `${name}@${digest}`)
+    .sort()
+    .join(' ');
+}
+
+/** What of `content` is not as `published` has it, for people; undefined when all is the same. */
+export function differenceFrom(published: ReleaseManifest, content: VersionedContent): string | undefined {
+  const { rootTree, rootMeta } = published.ostree;
+  if (rootTree !== content.root.rootTree || rootMeta !== content.root.rootMeta) return 'another tree';
+  if (names(published.apps) !== names(content.apps)) return 'other apps';
+  const { boot } = published;
+  return boot === undefined || boot.kargs.join('\0') === content.kargs.join('\0')
+    ? undefined
+    : 'other kernel arguments';
 }
 
 /** Stages the content's objects and says what it is. */

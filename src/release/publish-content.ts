@@ -4,6 +4,7 @@
  * release is read back and checked.
  */
 import type { Checksum } from '../core/checksum.ts';
+import { listApps } from '../apps/build.ts';
 import { utf8 } from '../core/bytes.ts';
 import { TreewrightError } from '../core/errors.ts';
 import { writeDeltaIndexes } from '../delta/list.ts';
@@ -16,7 +17,9 @@ import type { TransactionStats } from '../repo/transaction.ts';
 import { beginTransaction } from '../repo/transaction.ts';
 import { bootFiles } from './boot-step.ts';
 import type { ReleaseEntry } from './catalog.ts';
+import { appLayout } from './apps-step.ts';
 import type { ContentProvider, ReleaseContent } from './content.ts';
+import { differenceFrom } from './content.ts';
 import { continuedCommit } from './continued-branch.ts';
 import { measureCosts } from './cost-step.ts';
 import { readDocuments } from './documents.ts';
@@ -118,8 +121,7 @@ export async function publishContent(
   }
   const boot = await bootFiles(session, commit, parent, content);
   const documents = await readDocuments(content.documents ?? []);
-  // Before the deltas, which take minutes: a registry that does not answer is known at once.
-  const apps = await content.apps();
+  await listApps(appLayout(output), content.version, content.apps);
   const deltas = await buildDeltas(session, content.version, commit);
   const listed = await keptDeltas({
     repo,
@@ -145,7 +147,7 @@ export async function publishContent(
   const deltaStats = await writeDeltaStats(repo, commit, deltas.made);
   const manifest = await describe(session, content, commit, before, {
     deltas: deltas.made.map(manifestDelta),
-    apps,
+    apps: [...content.apps],
     ...(boot.manifest === undefined ? {} : { boot: boot.manifest }),
     ...(documents.files.length === 0 ? {} : { documents: [...documents.manifest] }),
     updateCost: { path: UPDATE_COST, size: costBytes.length, sha256: sha256(costBytes) },
@@ -274,23 +276,23 @@ async function describe(
   };
 }
 
-/** The same version again: with the same tree only the metadata's expiry is renewed, with another one it is refused. */
+/** The same version again: with the same content only the metadata's expiry is renewed, with another one it is refused. */
 async function republish(
   session: ReleaseSession,
   published: ReleaseEntry,
   content: ReleaseContent,
 ): Promise<ReleaseReport> {
   const { version } = published;
-  const commit = await readCommit(openStore(session.repo), published.commit);
-  if (commit.rootTree !== content.root.rootTree || commit.rootMeta !== content.root.rootMeta) {
+  const manifest = await readManifest(openStore(session.output), session.targets, published);
+  const difference = differenceFrom(manifest, content);
+  if (difference !== undefined) {
     throw new TreewrightError(
       'input/version-exists',
-      `version ${version} is published already with another tree (commit ${published.commit}); devices that have ` +
-        'it would never see the new one: give this build another version with --version',
+      `version ${version} is published already with ${difference} (commit ${published.commit}); devices that have ` +
+        'it would never see the change: give this build another version with --version, or --next',
       { data: { version, commit: published.commit } },
     );
   }
-  const manifest = await readManifest(openStore(session.output), session.targets, published);
   const newest = session.releases.filter(({ branch }) => branch === published.branch).at(-1);
   if (newest !== undefined && newest.version !== version) {
     session.events({
@@ -309,7 +311,7 @@ async function republish(
   session.events({
     type: 'done',
     stage: 'release',
-    summary: `${version} is published already with this tree; its metadata was signed anew`,
+    summary: `${version} is published already with this content; its metadata was signed anew`,
   });
   const none = { objects: { total: manifest.ostree.objects, written: 0 }, bytes: { content: 0, written: 0 } };
   return report(session, manifest, none, true);

@@ -79,7 +79,7 @@ export async function rollbackRelease(options: RollbackOptions): Promise<Release
         source: manifest.source,
         rollbackOf: entry.version,
         // Their artifacts are still in the release directory: nothing removes what a release names.
-        apps: () => Promise.resolve([...manifest.apps]),
+        apps: manifest.apps,
       }),
     );
   });

@@ -2,8 +2,9 @@ import type { Config } from '../config/types.ts';
 import { versionProblem } from '../config/names.ts';
 import { TreewrightError } from '../core/errors.ts';
 import { openStore } from '../platform/store.ts';
-import type { RootChecksums } from '../repo/commit.ts';
-import { readCommit } from '../repo/read.ts';
+import type { VersionedContent } from './content.ts';
+import { differenceFrom } from './content.ts';
+import { readManifest } from './read-manifest.ts';
 import type { ReleaseSession } from './session.ts';
 
 /** Refuses a version of the command line that cannot be one, before any work is done for it. */
@@ -39,13 +40,13 @@ export function chooseVersion(
 }
 
 /**
- * The version itself while it is free, else `<version>-build.<n>`. The newest of these stays when it has this tree: a
- * build that is run again without a change makes no new release.
+ * The version itself while it is free, else `<version>-build.<n>`. The newest of these stays when it has this content:
+ * a build that is run again without a change makes no new release.
  */
 export async function nextVersion(
-  { releases, repo }: Pick<ReleaseSession, 'releases' | 'repo'>,
+  { releases, output, targets }: Pick<ReleaseSession, 'releases' | 'output' | 'targets'>,
   version: string,
-  root: RootChecksums,
+  content: VersionedContent,
 ): Promise<string> {
   const numbers = releases.map((release) => ({ release, number: buildNumber(release.version, version) }));
   const newest = numbers
@@ -53,8 +54,8 @@ export async function nextVersion(
     .sort((a, b) => a.number - b.number)
     .at(-1);
   if (newest === undefined) return version;
-  const { rootTree, rootMeta } = await readCommit(openStore(repo), newest.release.commit);
-  if (rootTree === root.rootTree && rootMeta === root.rootMeta) return newest.release.version;
+  const published = await readManifest(openStore(output), targets, newest.release);
+  if (differenceFrom(published, content) === undefined) return newest.release.version;
   return `${version}-build.${newest.number + 1}`;
 }
 

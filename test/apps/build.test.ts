@@ -21,7 +21,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { gzipSync } from 'node:zlib';
 import { readAppArchive } from '../../src/apps/app-archive.ts';
 import type { AppDescriptor, AppOptions, AppSpec } from '../../src/apps/build.ts';
-import { buildApp } from '../../src/apps/build.ts';
+import { buildApp, listApps } from '../../src/apps/build.ts';
 import { parseIgnoreRules } from '../../src/apps/ignore-rules.ts';
 import { addToIndex } from '../../src/apps/oci-layout.ts';
 import type { RegistryClient } from '../../src/apps/registry.ts';
@@ -56,8 +56,14 @@ async function put(path: string, content: string | Uint8Array): Promise<void> {
   await writeFile(join(folder, path), content);
 }
 
-function build(spec: Partial<AppSpec> = {}, options: AppOptions = {}, into = layout): Promise<AppDescriptor> {
-  return buildApp({ compose: join(folder, 'docker-compose.yml'), version: '1.0', ...spec }, into, options);
+async function build(
+  { version = '1.0', ...spec }: Partial<AppSpec & { version: string }> = {},
+  options: AppOptions = {},
+  into = layout,
+): Promise<AppDescriptor> {
+  const app = await buildApp({ compose: join(folder, 'docker-compose.yml'), ...spec }, into, options);
+  await listApps(into, version, [app]);
+  return app;
 }
 
 function code(expected: string) {

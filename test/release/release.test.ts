@@ -1,7 +1,7 @@
 /** What a release directory holds over several releases, and what is refused. */
-import { cp, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { loadConfig } from '../../src/config/load.ts';
 import { noEvents } from '../../src/core/events.ts';
@@ -43,6 +43,40 @@ describe('with --next', () => {
     const made: string[] = [];
     for (const release of [1, 1, 2, 2, 1]) made.push(await build(release));
     expect(made).toEqual(['5.0', '5.0 unchanged', '5.0-build.2', '5.0-build.2 unchanged', '5.0-build.3']);
+  });
+
+  test('other apps or kernel arguments with the same tree are a change like any other', async () => {
+    const project = await makeProject(join(scratch, 'next-app'));
+    const compose = join(project.directory, 'shop/docker-compose.yml');
+    await mkdir(dirname(compose));
+    const build = async (digit: string, last = 'quiet', next = true): Promise<string> => {
+      const image = `registry.example/web@sha256:${digit.repeat(64)}`;
+      await writeFile(compose, `services: { web: { image: "${image}" } }\n`);
+      const extra = `apps: [{ compose: ${compose} }]\n`;
+      const file = await prepareRelease(project, { release: 1, programs: 1, extra });
+      await writeFile(file, (await readFile(file, 'utf8')).replace('quiet]', `${last}]`));
+      const config = await loadConfig(file);
+      const now = new Date();
+      const report = await assembleRelease({ config, version: '5.0', next, events: noEvents, now });
+      return `${report.version}${report.unchanged ? ' unchanged' : ''}`;
+    };
+    const made = [
+      await build('a'),
+      await build('a'),
+      await build('b'),
+      await build('b'),
+      await build('b', 'debug'),
+    ];
+    expect(made).toEqual(['5.0', '5.0 unchanged', '5.0-build.2', '5.0-build.2 unchanged', '5.0-build.3']);
+    await expect(build('b', 'debug', false)).rejects.toThrow(/5\.0 is published already with other apps/);
+    await expect(build('a', 'debug', false)).rejects.toThrow(/published already with other kernel arguments/);
+    const index = await readFile(join(project.output, 'apps/index.json'), 'utf8');
+    expect([...index.matchAll(/shop:[^"]+/g)].map(([name]) => name)).toEqual([
+      'shop:5.0',
+      'shop:5.0-build.2',
+      'shop:5.0-build.3',
+    ]);
+    expect((await verify(project)).releases).toHaveLength(3);
   });
 });
 
