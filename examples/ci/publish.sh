@@ -40,7 +40,9 @@ replace --exclude=timestamp.json "$dir/./tuf" "$host/"
 replace "$dir/./tuf/timestamp.json" "$host/"
 cp "$dir/tuf/timestamp.json" "$dir.published"
 
-# 5. Deltas that nothing names any more.
-if [ "$part" != tuf ] && [ -d "$dir/ostree/deltas" ]; then
-  copy --delete "$dir/ostree/deltas/" "$host/ostree/deltas/"
+# 5. Deltas that nothing names any more, after what has named them.
+if [ "$part" != tuf ]; then
+  for name in delta-indexes delta-stats deltas; do
+    [ ! -d "$dir/ostree/$name" ] || copy --delete "$dir/ostree/$name/" "$host/ostree/$name/"
+  done
 fi

@@ -114,7 +114,7 @@ describe.each([
   });
 
   test('the schedule renews timestamp and snapshot, and touches nothing else', async () => {
-    const { tag: _, ...scheduled } = around;
+    const scheduled = { ...around, tag: undefined };
     const before = await timestampOf(host());
     const files = async () =>
       (await readdir(host(), { recursive: true })).filter((path) => !path.startsWith('tuf')).sort();

@@ -20,7 +20,7 @@ export interface Surroundings {
   /** Secrets by environment; a job without one has none. */
   readonly secrets: Readonly<Record<string, Variables>>;
   /** The tag that the pipeline runs for; absent for a schedule. */
-  readonly tag?: string;
+  readonly tag?: string | undefined;
 }
 
 export interface Step {
@@ -28,7 +28,7 @@ export interface Step {
   readonly uses?: string;
   readonly run?: string;
   readonly if?: string;
-  readonly with?: Readonly<Record<string, unknown>>;
+  readonly with?: Readonly<Record<string, string | number | boolean>>;
   readonly env?: Variables;
 }
 
@@ -68,20 +68,15 @@ export async function readWorkflow(file: string): Promise<Workflow> {
 export async function readGitlab(
   file: string,
 ): Promise<{ readonly variables: Variables; readonly jobs: Readonly<Record<string, GitlabJob>> }> {
-  const {
-    stages: _,
-    variables,
-    ...all
-  } = parse(await readFile(file, 'utf8')) as Record<string, GitlabJob> & {
-    readonly stages: unknown;
+  const all = parse(await readFile(file, 'utf8')) as Record<string, GitlabJob> & {
     readonly variables: Variables;
   };
   const jobs = Object.entries(all)
-    .filter(([name]) => !name.startsWith('.'))
+    .filter(([name]) => !name.startsWith('.') && name !== 'stages' && name !== 'variables')
     .map(
       ([name, job]) => [name, { ...(job.extends === undefined ? {} : all[job.extends]), ...job }] as const,
     );
-  return { variables, jobs: Object.fromEntries(jobs) };
+  return { variables: all.variables, jobs: Object.fromEntries(jobs) };
 }
 
 /** A step that failed ends the job; those that always run still do. Answers everything that was printed. */
@@ -96,9 +91,9 @@ export async function runGithubJob(
       kind === 'secrets' ? (secrets[name] ?? '') : `${kind}-${name}`,
     );
   let printed = '';
-  let failure: unknown;
+  const failures: unknown[] = [];
   for (const step of steps) {
-    if (failure !== undefined && step.if !== 'always()') continue;
+    if (failures.length > 0 && step.if !== 'always()') continue;
     try {
       if (step.run === undefined) await hostedAction(step, cwd, around);
       else {
@@ -110,10 +105,10 @@ export async function runGithubJob(
         printed += await shell(['-e'], step.run, cwd, around, { ...Object.fromEntries(given), ...own });
       }
     } catch (error) {
-      failure ??= error;
+      failures.push(error);
     }
   }
-  if (failure !== undefined) throw failure;
+  if (failures.length > 0) throw new Error(String(failures[0]), { cause: failures[0] });
   return printed;
 }
 
