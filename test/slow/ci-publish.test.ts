@@ -3,7 +3,7 @@
  * Whoever asks sees the previous release or the new one, whole; run again, it completes.
  */
 import { execa } from 'execa';
-import { cp, mkdir, mkdtemp, readFile, readdir, rm, stat } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -125,7 +125,7 @@ describeReference('stopped at', ['trixie:ostree'], () => {
       const name = `${String(at)}-${how}`;
       const { host, directory } = await scene(name);
       const counter = join(scratch, `counter-${name}`);
-      await execa('sh', ['-c', `echo 0 >'${counter}'`]);
+      await writeFile(counter, '0');
       const { exitCode } = await publish(directory, host, {
         FAIL_AT: String(at),
         HOW: how,
@@ -161,6 +161,22 @@ test('afterwards the host has what the directory has, and no delta that nothing 
       .filter((path) => !/^ostree\/tmp|^\.treewright/.test(path))
       .sort();
   expect(await listed(host)).toEqual(await listed(directory));
+});
+
+test('a run that was stopped in between is run again from what the host has', async () => {
+  const { host, directory } = await scene('again');
+  const counter = join(scratch, 'counter-again');
+  await writeFile(counter, '0');
+  // The branch has moved, and the metadata that vouches for it has not come.
+  await publish(directory, host, { FAIL_AT: '4', HOW: 'before', COUNTER: counter });
+  expect(await tufVersions(host)).toBe(3);
+
+  const output = join(scratch, 'release-restored');
+  await execa('sh', [join(CI_EXAMPLE, 'restore.sh'), host, output]);
+  const again = await makeRelease({ ...project, output }, { release: 4, programs: 3, extra: keepTwo });
+  expect(again.commit).toBe(fourth.commit);
+  expect((await publish(output, host)).exitCode).toBe(0);
+  expect(await verify(host)).toEqual(['1.0', '2.0', '3.0', '4.0']);
 });
 
 test('what somebody else has published in between is not replaced', async () => {

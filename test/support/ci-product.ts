@@ -70,7 +70,7 @@ export async function makeMachine(directory: string, buildroot: string): Promise
   const bin = await writePrograms(join(directory, 'bin'), {
     'apt-get': `${noted}exit 0`,
     git: `${noted}for directory; do :; done; cp -r '${buildroot}' "$directory"`,
-    // The other machine: a shell in the home directory, reached only with the key and the host that CI wrote.
+    // The other machine: limited to a directory as the README says, reached only with the key and the host that CI wrote.
     ssh: `${noted}
 [ "$1" = -F ] || exit 90
 config=$2; shift 2
@@ -79,6 +79,7 @@ key=$(sed -n 's/^ *IdentityFile //p' "$config") known=$(sed -n 's/^ *UserKnownHo
 [ "$1" = -l ] && shift 2
 grep -q "^$1 " "$known" || exit 92
 shift
+if command -v rrsync >/dev/null; then SSH_ORIGINAL_COMMAND="$*" exec rrsync '${host}'; fi
 cd '${host}' && exec sh -c "$*"`,
     node: `${noted}exec '${process.execPath}' "$@"`,
     rsync: real('rsync'),
