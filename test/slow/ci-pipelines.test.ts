@@ -92,7 +92,7 @@ async function timestampOf(directory: string): Promise<{ version: number; expire
 describe.each([
   ['GitHub', runGithub],
   ['GitLab', runGitlab],
-])('%s', (name, run) => {
+])('%s', { timeout: 180_000 }, (name, run) => {
   let around: Surroundings;
   let printed = '';
   const host = (): string => join(machine.host, 'gateway');
@@ -150,7 +150,7 @@ describe.each([
 });
 
 describeReference('a device', ['trixie:ostree'], () => {
-  test('updates by the delta of what CI has published', async () => {
+  test('updates by the delta of what CI has published', { timeout: 180_000 }, async () => {
     const around = { ...(await prepare('device')), tag: 'v1.1.0' };
     const server = await serveDirectory(join(machine.host, 'gateway'));
     try {

@@ -136,6 +136,10 @@ describeReference('stopped at', ['trixie:ostree'], () => {
       // A client of OSTree changes over with the branch, in the third call; all its files are small.
       const moved = at > 3 || (at === 3 && how === 'amid');
       const commit = moved ? fourth.commit : third.commit;
+      expect(await readFile(join(host, 'ostree/refs/heads/gateway/stable'), 'utf8')).toBe(`${commit}\n`);
+      expect(await readFile(join(host, 'ostree/summary'))).toEqual(
+        await readFile(join(moved ? after : before, 'ostree/summary')),
+      );
       expect(await pull(host, name)).toEqual([commit, commit]);
       // A client of TUF changes over with timestamp.json, in the fifth.
       const switched = at > 5 || (at === 5 && how === 'amid');
