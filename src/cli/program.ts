@@ -46,6 +46,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import('./commands/rollback.ts'),
   },
   {
+    name: 'refresh',
+    summary: 'sign the metadata of a release directory anew, before it expires',
+    load: () => import('./commands/refresh.ts'),
+  },
+  {
     name: 'verify',
     summary: 'check a release directory or URL from the root of trust to the last object',
     load: () => import('./commands/verify.ts'),

@@ -104,7 +104,7 @@ export async function withSession<T>(
 /** The first TUF root beside the keys: what this project trusts, and what `verify --root` and devices are given. */
 export const TRUSTED_ROOT = 'root.json';
 
-interface Published {
+export interface Published {
   readonly tuf: TufState | undefined;
   readonly trustedRoot: TufDocument<TufRoot> | undefined;
 }
@@ -113,7 +113,7 @@ interface Published {
  * What is published already, judged by our own copy of the root: who can write to the release directory alone
  * could else plant a root of his own there, and have his targets signed again with our keys.
  */
-async function readPublished(
+export async function readPublished(
   tufDirectory: string,
   trustedFile: string,
   events: EventSink,
