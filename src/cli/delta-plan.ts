@@ -23,13 +23,21 @@ function decisionText({ decision }: PlannedDelta, { maxRatio }: DeltaPlan): stri
 export function deltaPlanOutcome(plan: DeltaPlan): Outcome {
   const report = {
     ...plan,
-    deltas: plan.deltas.map(({ estimate, ...delta }) => ({
-      ...delta,
-      looseRequests: estimate.looseRequests,
-      deltaRequests: estimate.deltaRequests,
-      deviceBytes: estimate.deviceBytes,
-      files: estimate.files.slice(0, 20),
-    })),
+    deltas: plan.deltas.map(
+      ({ version, from, devices, looseBytes, expectedBytes, mustSave, decision, estimate }) => ({
+        version,
+        from,
+        devices,
+        looseBytes,
+        expectedBytes,
+        mustSave,
+        decision,
+        looseRequests: estimate.looseRequests,
+        deltaRequests: estimate.deltaRequests,
+        deviceBytes: estimate.deviceBytes,
+        files: estimate.files.slice(0, 20),
+      }),
+    ),
   };
   return {
     report,

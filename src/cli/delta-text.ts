@@ -35,7 +35,7 @@ const FORM_NAMES: Readonly<Record<keyof MakeDeltaReport['forms'], string>> = {
   symlink: 'symlinks',
   raw: 'sent whole',
   patch: 'patched',
-  splice: 'copied from an old file',
+  splice: 'copied from other files',
   fallback: 'left to a fetch',
 };
 

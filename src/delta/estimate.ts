@@ -64,6 +64,8 @@ export interface EstimateDelta extends DeltaEnds {
   readonly repo: string;
   readonly pool: WorkerPool;
   readonly events?: EventSink;
+  /** What `gatherWork` says of the same two commits, where it is known already. */
+  readonly work?: DeltaWork;
 }
 
 /** A message to a worker carries about this much content, so that its cost is spread over many small files. */
@@ -234,7 +236,7 @@ export async function measureUpdate(repo: string, ends: DeltaEnds, pool: WorkerP
 export async function estimateDelta(options: EstimateDelta): Promise<DeltaEstimate> {
   const { repo, from, to, pool, events = noEvents } = options;
   const ends: DeltaEnds = from === undefined ? { to } : { from, to };
-  const work = await gatherWork(repo, ends, pool);
+  const work = options.work ?? (await gatherWork(repo, ends, pool));
 
   const found = new Map<Checksum, Resemblance>();
   const changed = work.files.filter(({ sources }) => sources.length > 0);

@@ -46,13 +46,15 @@ export const DEFAULT_PATCH_SIZE = 128_000_000;
  * with the encoder and with its parameters. libostree ignores the key.
  */
 const ENCODING_KEY = 'treewright.encoding';
-const ENCODING_VERSION = 3;
+const ENCODING_VERSION = 4;
 
 export interface GenerateDelta extends DeltaEnds {
   /** Directory of an archive repository that holds both commits whole. The caller holds its lock. */
   readonly repo: string;
   readonly pool: WorkerPool;
   readonly events?: EventSink;
+  /** What `gatherWork` says of the same two commits, where it is known already. */
+  readonly work?: DeltaWork;
   /** Largest payload of a part before compression, in bytes; a single larger object gets a part of its own. */
   readonly maxPartSize?: number;
   /**
@@ -105,7 +107,7 @@ export async function generateDelta(options: GenerateDelta): Promise<DeltaInfo> 
   const place = await deltaPlace(target);
   const encoding = encodingEntry(options);
 
-  const work = await gatherWork(repo, ends, options.pool);
+  const work = options.work ?? (await gatherWork(repo, ends, options.pool));
   const present = await readFinishedDelta(place, ends, encoding);
   const { parts, inside, fallbacks, forms } = present ?? (await makeParts(options, place, work));
   const superblock = encodeSuperblock({

@@ -90,6 +90,7 @@ export async function buildDeltas(
       ...ends,
       pool,
       events,
+      work: delta.work,
       maxPartSize: Math.min(DEFAULT_PART_SIZE, limit),
       maxPatchSize: Math.min(DEFAULT_PATCH_SIZE, limit),
     });

@@ -10,6 +10,8 @@ import type { DeltaDecision } from '../delta/choose.ts';
 import { chooseDeltas } from '../delta/choose.ts';
 import type { DeltaEstimate } from '../delta/estimate.ts';
 import { estimateDelta } from '../delta/estimate.ts';
+import type { DeltaWork } from '../delta/gather.ts';
+import { gatherWork } from '../delta/gather.ts';
 import { readFileIfThere } from '../platform/files.ts';
 import { openStore } from '../platform/store.ts';
 import type { WorkerPool } from '../platform/workers.ts';
@@ -35,6 +37,7 @@ export interface PlannedDelta {
   readonly mustSave: boolean;
   readonly decision: DeltaDecision;
   readonly estimate: DeltaEstimate;
+  readonly work: DeltaWork;
 }
 
 export interface DeltaPlan {
@@ -100,7 +103,8 @@ export async function planDeltas(options: PlanDeltas): Promise<DeltaPlan> {
   const candidates = candidateReleases(config.deltas, earlier, fleet);
   const devicesOf = (name: string): number => Math.max(1, fleet.get(name) ?? 1);
 
-  const scratch = await estimateDelta({ repo, to, pool });
+  const scratchWork = await gatherWork(repo, { to }, pool);
+  const scratch = await estimateDelta({ repo, to, pool, work: scratchWork });
   const whole = {
     bytes: scratch.looseBytes,
     requests: scratch.looseRequests,
@@ -116,7 +120,9 @@ export async function planDeltas(options: PlanDeltas): Promise<DeltaPlan> {
       unknown.push({ version: release.version, devices: fleet.get(release.version) ?? 0 });
       continue;
     }
-    const estimate = await estimateDelta({ repo, from: release.commit, to, pool, events });
+    const ends = { from: release.commit, to };
+    const work = await gatherWork(repo, ends, pool);
+    const estimate = await estimateDelta({ repo, ...ends, pool, events, work });
     found.push({
       version: release.version,
       from: release.commit,
@@ -125,11 +131,19 @@ export async function planDeltas(options: PlanDeltas): Promise<DeltaPlan> {
       expectedBytes: estimate.expectedBytes,
       mustSave: true,
       estimate,
+      work,
     });
   }
   if (fromNothing) {
     const { looseBytes, expectedBytes } = scratch;
-    found.push({ devices: 1, looseBytes, expectedBytes, mustSave: false, estimate: scratch });
+    found.push({
+      devices: 1,
+      looseBytes,
+      expectedBytes,
+      mustSave: false,
+      estimate: scratch,
+      work: scratchWork,
+    });
   }
   for (const { version: name, devices } of unknown) warnOfUnknown(events, name, devices, whole, options);
   const served = [...found]
