@@ -168,10 +168,13 @@ function resolveSource(source: RawConfig['source'], base: string): SourceConfig 
       ...bootFiles,
     };
   }
+  const info = source['build-info'];
   return {
     kind: 'yocto',
     deploy: resolve(base, source.yocto),
     ...(source.image === undefined ? {} : { image: source.image }),
+    ...(source.pkgdata === undefined ? {} : { pkgdata: resolve(base, source.pkgdata) }),
+    ...(info === undefined ? {} : { buildInfo: resolve(base, info) }),
     ...bootFiles,
   };
 }

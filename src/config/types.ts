@@ -18,7 +18,13 @@ interface BootFilesConfig {
 export type SourceConfig = BootFilesConfig &
   (
     | { readonly kind: 'buildroot'; readonly output: string }
-    | { readonly kind: 'yocto'; readonly deploy: string; readonly image?: string }
+    | {
+        readonly kind: 'yocto';
+        readonly deploy: string;
+        readonly image?: string;
+        readonly pkgdata?: string;
+        readonly buildInfo?: string;
+      }
     | {
         readonly kind: 'rootfs';
         readonly rootfs: string;

@@ -1,18 +1,38 @@
-/** The packages of a Buildroot build: from `make show-info` where the hook kept it, else from what the build leaves. */
-import { readFile, readdir } from 'node:fs/promises';
+/** The packages of a Buildroot build and their files: from `make show-info` where the hook kept it, and what the build leaves. */
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { compareUtf8 } from '../core/bytes.ts';
-import { TreewrightError, systemErrorCode } from '../core/errors.ts';
+import { TreewrightError } from '../core/errors.ts';
 import { decodeShowInfo } from '../formats/buildroot-info.ts';
-import type { PackageFact } from './types.ts';
+import { readTextIfThere } from './text-file.ts';
+import type { PackageFact, PackageFile } from './types.ts';
 
 /** Written by layers/br2-external/board/treewright/post-image.sh, relative to the output directory. */
 const SHOW_INFO = 'build/treewright/show-info.json';
 
-export async function buildrootPackages(output: string): Promise<PackageFact[]> {
+export interface BuildrootPackages {
+  readonly packages: readonly PackageFact[];
+  readonly packageFiles: readonly PackageFile[];
+}
+
+export async function buildrootPackages(output: string): Promise<BuildrootPackages> {
+  const packageFiles = await listedFiles(output);
+  return { packages: await packagesOf(output, packageFiles), packageFiles };
+}
+
+/** build/packages-file-list.txt: `package,./path` for each file that a package has put into target/ (Buildroot's Makefile). */
+async function listedFiles(output: string): Promise<PackageFile[]> {
+  const list = (await readTextIfThere(join(output, 'build', 'packages-file-list.txt'))) ?? '';
+  return list.split('\n').flatMap((line) => {
+    const comma = line.indexOf(',');
+    return comma > 0 ? [{ package: line.slice(0, comma), path: line.slice(comma + 1) }] : [];
+  });
+}
+
+async function packagesOf(output: string, files: readonly PackageFile[]): Promise<PackageFact[]> {
   const path = join(output, SHOW_INFO);
   const info = await readTextIfThere(path);
-  if (info === undefined) return packagesOfFiles(output);
+  if (info === undefined) return packagesOfFiles(output, files);
   const packages = decodeShowInfo(info);
   if (packages === undefined) {
     throw new TreewrightError(
@@ -31,15 +51,10 @@ export async function buildrootPackages(output: string): Promise<PackageFact[]> 
   }));
 }
 
-/** Names from build/packages-file-list.txt, versions from the names of the build directories. */
-async function packagesOfFiles(output: string): Promise<PackageFact[]> {
-  const list = await readTextIfThere(join(output, 'build', 'packages-file-list.txt'));
-  if (list === undefined) return [];
-  const names = new Set<string>();
-  for (const line of list.split('\n')) {
-    const comma = line.indexOf(',');
-    if (comma > 0) names.add(line.slice(0, comma));
-  }
+/** Names from the list of files, versions from the names of the build directories. */
+async function packagesOfFiles(output: string, files: readonly PackageFile[]): Promise<PackageFact[]> {
+  if (files.length === 0) return [];
+  const names = new Set(files.map((file) => file.package));
   const builds = await readdir(join(output, 'build'));
   return [...names].sort(compareUtf8).map((name) => {
     // The longest package name wins: build/foo-bar-1.0 is foo-bar's, not version bar-1.0 of foo.
@@ -51,13 +66,4 @@ async function packagesOfFiles(output: string): Promise<PackageFact[]> {
       .map((build) => build.slice(name.length + 1));
     return { name, version: version.length === 1 ? (version[0] ?? '') : '' };
   });
-}
-
-export async function readTextIfThere(path: string): Promise<string | undefined> {
-  try {
-    return await readFile(path, 'utf8');
-  } catch (error) {
-    if (systemErrorCode(error) === 'ENOENT' || systemErrorCode(error) === 'ENOTDIR') return undefined;
-    throw error;
-  }
 }

@@ -12,7 +12,9 @@ import type { Kconfig } from '../formats/kconfig.ts';
 import { buildrootVersion, decodeKconfig } from '../formats/kconfig.ts';
 import type { DeviceTreeFile } from './boot-files.ts';
 import type { BuildInputs } from './inputs.ts';
-import { buildrootPackages, readTextIfThere } from './buildroot-packages.ts';
+import { buildrootKernelSource } from './buildroot-kernel.ts';
+import { buildrootPackages } from './buildroot-packages.ts';
+import { readTextIfThere } from './text-file.ts';
 import type { BuildrootSpec } from './types.ts';
 
 /** In the order they are taken: the plain archive lies beside compressed ones and costs nothing to unpack. */
@@ -75,6 +77,7 @@ export async function buildrootInputs(
   const arch = architecture(config);
   const machine = machineOf(config);
   const kernelVersion = config.get('BR2_LINUX_KERNEL_VERSION');
+  const kernelSource = buildrootKernelSource(config);
   return {
     kind: 'buildroot',
     rootfs: join(images, archive),
@@ -85,11 +88,12 @@ export async function buildrootInputs(
       ...(kernelVersion === undefined ? {} : { fallbackRelease: kernelVersion }),
       deviceTrees: await deviceTrees(images),
     },
-    packages: await buildrootPackages(output),
+    ...(await buildrootPackages(output)),
     ...(machine === undefined ? {} : { machine }),
     ...(arch === undefined ? {} : { arch }),
     ...(version === undefined ? {} : { version }),
     tool: version === undefined ? 'Buildroot' : `Buildroot ${version}`,
+    ...(kernelSource === undefined ? {} : { kernelSource }),
     diagnostics: [
       ...(text === undefined
         ? [

@@ -21,6 +21,7 @@ import type { BuildInputs } from './inputs.ts';
 import type { FoundKernel } from './kernel.ts';
 import { findKernel } from './kernel.ts';
 import { openArchive } from './open-archive.ts';
+import { packageOwners } from './package-owners.ts';
 import { readDirectory } from './read-directory.ts';
 import type { RawTree, ReadTarOptions } from './read-tar.ts';
 import { readTar } from './read-tar.ts';
@@ -58,6 +59,7 @@ export async function readSource(
     owner: options.owner ?? 'as-is',
     facts,
   });
+  const owners = packageOwners(raw.tree, found.packageFiles ?? []);
   const { kernelName, ...rest } = boot;
   const kernel: FoundKernel =
     layout === 'none'
@@ -81,6 +83,7 @@ export async function readSource(
     tree: raw.tree,
     ...(kernel.kernel === undefined ? {} : { kernel: kernel.kernel }),
     facts: { ...gathered, osRelease: osRelease ?? {} },
+    owners,
     documents: found.documents ?? [],
     diagnostics,
   };
@@ -166,6 +169,8 @@ function gatherFacts(
     packages: found.packages,
     ...measure(tree),
     ...(found.tool === undefined ? {} : { tool: found.tool }),
+    ...(found.kernelSource === undefined ? {} : { kernelSource: found.kernelSource }),
+    layers: found.layers ?? [],
     ...(libostree === undefined ? {} : { libostree }),
     containerRuntimes: containerRuntimes(tree),
   };

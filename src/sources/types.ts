@@ -2,7 +2,7 @@
 import type { Diagnostic } from '../core/diagnostics.ts';
 import type { EventSink } from '../core/events.ts';
 import type { OsRelease } from '../formats/os-release.ts';
-import type { FileTree, InitSystem, KernelFiles } from '../tree/types.ts';
+import type { FileTree, InitSystem, KernelFiles, RegularFile } from '../tree/types.ts';
 import type { LayoutName } from '../tree/layout.ts';
 
 /** Boot files that the user names; they go before whatever is found. */
@@ -29,6 +29,10 @@ export interface YoctoSpec extends BootFileNames {
   readonly deploy: string;
   /** Image recipe such as `core-image-minimal`; needed when the directory holds several. */
   readonly image?: string;
+  /** BitBake's PKGDATA_DIR; by default `tmp/pkgdata/<machine>`, where the deploy directory lies in `tmp/deploy/images`. */
+  readonly pkgdata?: string;
+  /** build-info.json as meta-treewright writes it. */
+  readonly buildInfo?: string;
 }
 
 /** A root filesystem by itself: a tar archive or a directory. */
@@ -63,6 +67,31 @@ export interface PackageFact {
   readonly cpe?: string;
 }
 
+/** A file of a package, at the path that the package has for it; links of the tree may lead elsewhere. */
+export interface PackageFile {
+  readonly package: string;
+  readonly path: string;
+}
+
+/** Where the sources of the kernel came from, as far as the build tells. */
+export interface KernelSource {
+  readonly version?: string;
+  readonly sources: readonly {
+    readonly uri: string;
+    /** A commit, tag or branch, where the address is that of a repository. */
+    readonly revision?: string;
+  }[];
+}
+
+/** A layer of a Yocto build. */
+export interface Layer {
+  readonly name: string;
+  readonly branch?: string;
+  readonly revision?: string;
+  /** True when it had changes that are in no commit. */
+  readonly modified?: boolean;
+}
+
 /** What a build says about itself, for reports and metadata. */
 export interface BuildFacts {
   readonly machine?: string;
@@ -79,6 +108,9 @@ export interface BuildFacts {
   readonly files: number;
   /** What made it, such as `Buildroot 2025.02.16`. */
   readonly tool?: string;
+  readonly kernelSource?: KernelSource;
+  /** Empty but for Yocto builds that tell them. */
+  readonly layers: readonly Layer[];
   /** Version of libostree in the tree, or `unknown`; absent when it is not there. */
   readonly libostree?: string;
   /** Programs that run containers, such as `dockerd`. */
@@ -91,6 +123,8 @@ export interface BuildOutput {
   /** Absent when there is no kernel, or its release is not known; an error in `diagnostics` says why. */
   readonly kernel?: KernelFiles;
   readonly facts: BuildFacts;
+  /** Which package each file of the tree is from; files that no package has are not in it. */
+  readonly owners: ReadonlyMap<RegularFile, string>;
   /** Paths of files about the build, such as its SBOM. */
   readonly documents: readonly string[];
   readonly diagnostics: readonly Diagnostic[];

@@ -9,7 +9,9 @@ import { compareUtf8 } from '../core/bytes.ts';
 import { TreewrightError, systemErrorCode } from '../core/errors.ts';
 import type { BuildInputs } from './inputs.ts';
 import type { DeviceTreeFile } from './boot-files.ts';
-import type { PackageFact, YoctoSpec } from './types.ts';
+import type { YoctoSpec } from './types.ts';
+import { readKernelSource, readLayers } from './yocto-build.ts';
+import { yoctoPackages } from './yocto-packages.ts';
 
 /** Ways an archive may be compressed, the fastest to unpack first. */
 const SUFFIXES = ['.tar', '.tar.zst', '.tar.lz4', '.tar.gz', '.tar.xz', '.tar.bz2'];
@@ -17,6 +19,8 @@ const ARCHIVE = /^(.+?)\.tar(?:\.(?:zst|lz4|gz|xz|bz2))?$/;
 const INITRAMFS = /\.cpio(?:\.(?:gz|zst|xz|lz4|lzma|bz2|lzo))?$/;
 /** SBOMs of SPDX 3.0 and 2.2, and the list of packages. */
 const DOCUMENTS = ['.spdx.json', '.spdx.tar.zst', '.manifest'];
+/** Deployed by the kernel where meta-treewright is in use (treewright-kernel.bbclass). */
+const KERNEL_SOURCE = 'treewright-kernel-source.json';
 const TIMESTAMP = /-\d{12,14}(?=\.|$)/;
 
 /** Only these are read: testdata.json has all of the build's variables, passwords of mirrors included. */
@@ -64,6 +68,11 @@ export async function yoctoInputs(spec: YoctoSpec): Promise<BuildInputs> {
   const initramfs = initramfsFile(testdata, names);
   const arch = architecture(testdata);
   const version = testdata.DISTRO_VERSION;
+  const kernelSource = await readKernelSource(join(deploy, KERNEL_SOURCE));
+  const beside = (suffix: string): string | undefined => {
+    const name = companion(identity, suffix, names);
+    return name === undefined ? undefined : join(deploy, name);
+  };
   return {
     kind: 'yocto',
     rootfs: join(deploy, rootfs),
@@ -74,14 +83,14 @@ export async function yoctoInputs(spec: YoctoSpec): Promise<BuildInputs> {
       ...(kernel?.bundled === true ? { bundled: true } : {}),
       deviceTrees: await deviceTrees(deploy, entries, testdata),
     },
-    packages: await packages(deploy, identity, names),
-    documents: DOCUMENTS.flatMap((suffix) => companion(identity, suffix, names) ?? []).map((name) =>
-      join(deploy, name),
-    ),
+    ...(await yoctoPackages(spec, beside('.manifest'), beside('.spdx.json') ?? beside('.spdx.tar.zst'))),
+    ...(kernelSource === undefined ? {} : { kernelSource }),
+    layers: spec.buildInfo === undefined ? [] : await readLayers(spec.buildInfo),
+    documents: DOCUMENTS.flatMap((suffix) => beside(suffix) ?? []),
     ...(testdata.MACHINE === undefined ? {} : { machine: testdata.MACHINE }),
     ...(arch === undefined ? {} : { arch }),
     ...(version === undefined || version === '' ? {} : { version }),
-    tool: ['Yocto', testdata.DISTRO_NAME].filter((text) => text !== undefined && text !== '').join(' '),
+    tool: ['Yocto', testdata.DISTRO_NAME, version].filter((text) => text !== undefined && text !== '').join(' '),
     diagnostics: [],
   };
 }
@@ -305,19 +314,4 @@ function architecture(testdata: Testdata): string | undefined {
     return /v5/.test(tune) ? 'armv5tel' : /v6/.test(tune) ? 'armv6l' : 'armv7l';
   }
   return /^i[3-6]86$/.test(arch) ? 'i686' : arch === 'powerpc64le' ? 'ppc64le' : arch;
-}
-
-async function packages(
-  deploy: string,
-  identity: string,
-  names: ReadonlySet<string>,
-): Promise<PackageFact[]> {
-  const name = companion(identity, '.manifest', names);
-  if (name === undefined) return [];
-  return (await readFile(join(deploy, name), 'utf8'))
-    .split('\n')
-    .map((line) => line.trim().split(/\s+/))
-    .filter((fields) => fields.length >= 3)
-    .map(([pkg = '', arch = '', version = '']) => ({ name: pkg, version, arch }))
-    .sort((a, b) => compareUtf8(a.name, b.name));
 }
