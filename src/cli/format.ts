@@ -17,6 +17,11 @@ export function formatBytes(bytes: number): string {
   return `${value.toFixed(digits)} ${UNITS[unit] ?? 'TiB'}`;
 }
 
+/** `+1.5 KiB`, `-20 B`, `0 B`. */
+export function formatDifference(bytes: number): string {
+  return `${bytes > 0 ? '+' : bytes < 0 ? '-' : ''}${formatBytes(Math.abs(bytes))}`;
+}
+
 /** `12,946`. */
 export function formatCount(count: number): string {
   return Math.round(count)

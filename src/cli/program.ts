@@ -51,6 +51,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import('./commands/refresh.ts'),
   },
   {
+    name: 'diff',
+    summary: 'tell what grew and what shrank from one release to another, by package and file',
+    load: () => import('./commands/diff.ts'),
+  },
+  {
     name: 'verify',
     summary: 'check a release directory or URL from the root of trust to the last object',
     load: () => import('./commands/verify.ts'),

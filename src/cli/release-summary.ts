@@ -9,6 +9,8 @@ import {
   shortChecksum,
   shownPath,
 } from './format.ts';
+import type { SizeSummary } from '../release/size-difference.ts';
+import { packageLines, totalLine } from './size-difference.ts';
 import { columns, nextStep, renderRows } from './summary.ts';
 import { updateCostLines } from './update-cost.ts';
 import type { Outcome } from './run.ts';
@@ -39,6 +41,13 @@ function manifestDeltas({ deltas }: ReleaseReport): string[] {
   return columns(lines, [1, 2, 3]);
 }
 
+/** As many packages as show at a glance what happened; `treewright diff` tells the rest. */
+const SHOWN_PACKAGES = 5;
+
+function installedLines(sizes: SizeSummary): string[] {
+  return [totalLine(sizes), ...packageLines(sizes, SHOWN_PACKAGES)];
+}
+
 function releaseText(report: ReleaseReport, paint: Paint): string {
   const { version, product, machine, branch, commit, parent, output, manifest } = report;
   const how = report.unchanged
@@ -60,6 +69,7 @@ function releaseText(report: ReleaseReport, paint: Paint): string {
       ['objects', objectsText(report)],
       [report.updateCost === undefined ? 'deltas' : 'updates', deltas.length === 0 ? 'none' : deltas],
       ['apps', columns(apps)],
+      ['installed', report.sizes === undefined ? undefined : installedLines(report.sizes)],
       ['download', `${formatBytes(report.download.full)} for a device that has nothing`],
       ['output', shownPath(output)],
       ['manifest', manifest],

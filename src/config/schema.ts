@@ -87,11 +87,13 @@ const yocto = z
         description: 'The image recipe; needed when the directory holds more than one image.',
         examples: ['core-image-minimal'],
       }),
-    pkgdata: path("BitBake's PKGDATA_DIR").optional().meta({
-      description:
-        "BitBake's PKGDATA_DIR: which files and licences a package has. Default: tmp/pkgdata/MACHINE, beside the deploy directory.",
-      examples: ['tmp/pkgdata/verdin-imx8mm'],
-    }),
+    pkgdata: path("BitBake's PKGDATA_DIR")
+      .optional()
+      .meta({
+        description:
+          "BitBake's PKGDATA_DIR: which files and licences a package has. Default: tmp/pkgdata/MACHINE, beside the deploy directory.",
+        examples: ['tmp/pkgdata/verdin-imx8mm'],
+      }),
     'build-info': path('build-info.json of meta-treewright').optional().meta({
       description: 'The document of meta-treewright that names layers and their revisions.',
     }),

@@ -8,9 +8,9 @@ export interface BomPackage {
   readonly name: string;
   /** Empty when it is not known. */
   readonly version: string;
-  /** As the build system writes it; a comma separates licences that all apply. */
-  readonly licenses?: string;
-  readonly cpe?: string;
+  /** As the build system writes it. A comma (Buildroot) or `&` (BitBake) separates licences that all apply. */
+  readonly licenses?: string | undefined;
+  readonly cpe?: string | undefined;
 }
 
 export interface Bom {
@@ -51,7 +51,10 @@ function component({ name, version, licenses, cpe }: BomPackage, index: number):
   };
 }
 
-/** `GPL-2.0+ (programs, tests), MIT` is two licences: commas in brackets belong to a remark. */
+/**
+ * `GPL-2.0+ (programs, tests), MIT` is two licences: commas in brackets belong to a remark. A choice such as
+ * `MIT | Apache-2.0` stays one text. Names and not expressions, because neither build system keeps to SPDX' list.
+ */
 function splitLicenses(text: string): string[] {
   const names: string[] = [];
   let depth = 0;
@@ -59,7 +62,7 @@ function splitLicenses(text: string): string[] {
   for (const character of text) {
     if (character === '(') depth++;
     if (character === ')') depth--;
-    if (character === ',' && depth === 0) {
+    if ((character === ',' || character === '&') && depth === 0) {
       names.push(current.trim());
       current = '';
     } else current += character;

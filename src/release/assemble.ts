@@ -1,10 +1,9 @@
 /** `treewright release`: a build output into a published release. */
 import type { Config } from '../config/types.ts';
 import type { EventSink } from '../core/events.ts';
-import type { BuildOutput } from '../sources/types.ts';
 import { buildApps } from './apps-step.ts';
 import type { ReleaseContent } from './content.ts';
-import type { ReleaseManifest } from './manifest.ts';
+import { describeSource } from './provenance.ts';
 import type { ReleaseReport } from './publish-content.ts';
 import { publishContent } from './publish-content.ts';
 import { withSession } from './session.ts';
@@ -52,7 +51,7 @@ export async function assembleRelease(options: AssembleOptions): Promise<Release
         additions: additionsOf(config),
         ...(owner === undefined ? {} : { owner }),
       });
-      const { build, kernelRelease, rootTree, rootMeta } = stored;
+      const { build, packages, kernelRelease, rootTree, rootMeta } = stored;
       const chosen = chooseVersion(options.version, config, build.facts.version);
       const content = {
         root: { rootTree, rootMeta },
@@ -67,7 +66,7 @@ export async function assembleRelease(options: AssembleOptions): Promise<Release
         ...(kernelRelease === undefined ? {} : { kernelRelease }),
         ...(build.facts.arch === undefined ? {} : { architecture: build.facts.arch }),
         source: describeSource(build),
-        packages: build.facts.packages,
+        packages,
         documents: [...build.documents, ...config.documents],
       };
     }),
@@ -104,18 +103,5 @@ function additionsOf({ boot, device }: Config): NonNullable<StoreSourceOptions['
           },
         }
       : {}),
-  };
-}
-
-function describeSource({ kind, kernel, facts }: BuildOutput): ReleaseManifest['source'] {
-  const os = facts.osRelease['PRETTY_NAME'] ?? facts.osRelease['ID'];
-  return {
-    kind,
-    ...(facts.arch === undefined ? {} : { architecture: facts.arch }),
-    init: facts.init,
-    ...(os === undefined ? {} : { os }),
-    ...(kernel === undefined ? {} : { kernel: kernel.release }),
-    ...(facts.libostree === undefined ? {} : { libostree: facts.libostree }),
-    packages: facts.packages.length,
   };
 }

@@ -1,8 +1,8 @@
 /** What a release is made of, before it has a commit: a tree from a build, or that of an earlier release. */
 import type { RootChecksums } from '../repo/commit.ts';
 import type { Transaction } from '../repo/transaction.ts';
-import type { PackageFact } from '../sources/types.ts';
 import type { ManifestApp, ReleaseManifest } from './manifest.ts';
+import type { PackageDocument } from './packages.ts';
 
 export interface ReleaseContent {
   readonly version: string;
@@ -13,8 +13,8 @@ export interface ReleaseContent {
   readonly kargs: readonly string[];
   readonly source: ReleaseManifest['source'];
   readonly rollbackOf?: string;
-  /** What the build installed, as far as it says. */
-  readonly packages?: readonly PackageFact[];
+  /** What is installed; absent for the tree of a release that did not tell. */
+  readonly packages?: PackageDocument;
   /** Paths of files about the build that become part of the release. */
   readonly documents?: readonly string[];
   /** The apps, whose blobs are in the release directory. */

@@ -4,7 +4,7 @@ import { basename } from 'node:path';
 import { TreewrightError, systemErrorCode } from '../core/errors.ts';
 import type { ManifestFile } from './manifest.ts';
 import type { ReleaseFile } from './release-files.ts';
-import { sha256 } from './release-files.ts';
+import { manifestFile } from './release-files.ts';
 
 /** SBOMs of large images have tens of megabytes. */
 export const MAX_DOCUMENT_SIZE = 256 * 1024 * 1024;
@@ -34,8 +34,7 @@ export async function readDocuments(paths: readonly string[]): Promise<Documents
     names.add(name);
     files.push([`documents/${name}`, await readDocument(path)]);
   }
-  const manifest = files.map(([path, bytes]) => ({ path, size: bytes.length, sha256: sha256(bytes) }));
-  return { files, manifest };
+  return { files, manifest: files.map(([path, bytes]) => manifestFile(path, bytes)) };
 }
 
 async function readDocument(path: string): Promise<Uint8Array> {

@@ -71,10 +71,30 @@ const manifestSchema = z.strictObject({
   rollbackOf: z.string().optional(),
   source: z.strictObject({
     kind: z.string(),
+    /** What made the build, such as `Buildroot 2025.02.16`. */
+    tool: z.string().optional(),
     architecture: z.string().optional(),
     init: z.string().optional(),
     os: z.string().optional(),
     kernel: z.string().optional(),
+    /** Where the sources of the kernel came from. */
+    kernelSource: z
+      .strictObject({
+        version: z.string().optional(),
+        sources: z.array(z.strictObject({ uri: z.string(), revision: z.string().optional() })),
+      })
+      .optional(),
+    /** Layers of a Yocto build. */
+    layers: z
+      .array(
+        z.strictObject({
+          name: z.string(),
+          branch: z.string().optional(),
+          revision: z.string().optional(),
+          modified: z.boolean().optional(),
+        }),
+      )
+      .optional(),
     /** Version of libostree in the tree. */
     libostree: z.string().optional(),
     packages: size.optional(),
@@ -102,8 +122,12 @@ const manifestSchema = z.strictObject({
   documents: z.array(fileSchema).optional(),
   /** What updates to this release cost; absent in releases of earlier versions of treewright. */
   updateCost: fileSchema.optional(),
-  /** The packages, as CycloneDX; absent when the build does not name them, and in a rollback. */
+  /** The packages, as CycloneDX; absent when the build does not name them. */
   sbom: fileSchema.optional(),
+  /** Packages and files with their sizes; absent in releases of earlier versions of treewright. */
+  packages: fileSchema.optional(),
+  /** What grew since the release before on the branch; absent without one that has `packages`. */
+  sizeDifference: fileSchema.optional(),
 });
 
 export type ReleaseManifest = z.infer<typeof manifestSchema>;

@@ -7,6 +7,7 @@ import { readFileIfThere } from '../platform/files.ts';
 import type { ByteStore } from '../platform/store.ts';
 import { openStore, subStore } from '../platform/store.ts';
 import { verifyTufRepository } from '../trust/tuf-verify.ts';
+import type { ReleaseEntry, Targets } from './catalog.ts';
 import { listReleases } from './catalog.ts';
 import type { ReleaseManifest } from './manifest.ts';
 import { releaseDirectory } from './manifest.ts';
@@ -32,8 +33,18 @@ export interface OpenReleaseOptions {
   readonly now: Date;
 }
 
-/** Throws `trust/...` when anything about the release is not as it was signed, `usage/no-such-version`. */
-export async function openRelease(options: OpenReleaseOptions): Promise<OpenedRelease> {
+/** The releases of the configuration's branch in a release directory. */
+export interface OpenedCatalog {
+  readonly store: ByteStore;
+  readonly targets: Targets;
+  /** Oldest first. */
+  readonly releases: readonly ReleaseEntry[];
+  /** The release of a version, or the newest. Throws `usage/no-such-version`. */
+  readonly find: (version?: string) => ReleaseEntry;
+}
+
+/** Throws `trust/...` when the metadata is not as it was signed. */
+export async function openCatalog(options: Omit<OpenReleaseOptions, 'version'>): Promise<OpenedCatalog> {
   const { config, events, now } = options;
   const location = options.release ?? config.output;
   const store = openStore(location);
@@ -46,20 +57,24 @@ export async function openRelease(options: OpenReleaseOptions): Promise<OpenedRe
   for (const diagnostic of tuf.warnings) events({ type: 'diagnostic', diagnostic });
   const { targets } = tuf.targets.signed;
   const releases = listReleases(targets).filter(({ branch }) => branch === config.ostree.branch);
-  const entry =
-    options.version === undefined
-      ? releases.at(-1)
-      : releases.find(({ version }) => version === options.version);
-  if (entry === undefined) {
+  const find = (wanted?: string): ReleaseEntry => {
+    const entry = wanted === undefined ? releases.at(-1) : releases.find(({ version }) => version === wanted);
+    if (entry !== undefined) return entry;
     const known = releases.map(({ version }) => version);
     throw new TreewrightError(
       'usage/no-such-version',
-      `${options.version ?? 'any release'} of ${config.ostree.branch} is not in ${location}; ` +
+      `${wanted ?? 'any release'} of ${config.ostree.branch} is not in ${location}; ` +
         (known.length === 0 ? 'there are none' : `there are: ${known.join(', ')}`),
       { data: { known } },
     );
-  }
-  const manifest = await readManifest(store, targets, entry);
+  };
+  return { store, targets, releases, find };
+}
+
+/** Throws `trust/...` when anything about the release is not as it was signed, `usage/no-such-version`. */
+export async function openRelease(options: OpenReleaseOptions): Promise<OpenedRelease> {
+  const { store, targets, find } = await openCatalog(options);
+  const manifest = await readManifest(store, targets, find(options.version));
   return {
     manifest,
     repo: subStore(store, 'ostree'),

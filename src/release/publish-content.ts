@@ -8,7 +8,6 @@ import { listApps } from '../apps/build.ts';
 import { utf8 } from '../core/bytes.ts';
 import { TreewrightError } from '../core/errors.ts';
 import { writeDeltaIndexes } from '../delta/list.ts';
-import { encodeBom } from '../formats/cyclonedx.ts';
 import { commitSize } from '../repo/size.ts';
 import { openStore } from '../platform/store.ts';
 import { commitMetadata } from '../repo/commit.ts';
@@ -29,7 +28,12 @@ import { checkLimits } from './limits.ts';
 import type { ManifestApp, ManifestDelta, ReleaseManifest } from './manifest.ts';
 import { encodeManifest, manifestTarget } from './manifest.ts';
 import { readManifest } from './read-manifest.ts';
-import { sha256, writeReleaseDirectory } from './release-files.ts';
+import { manifestFile, sha256, writeReleaseDirectory } from './release-files.ts';
+import type { SizeSummary } from './size-difference.ts';
+import { summarizeSizes } from './size-difference.ts';
+import { encodePackages } from './packages.ts';
+import { packageFiles } from './packages-step.ts';
+import { provenanceStrings } from './provenance.ts';
 import { publishMetadata } from './metadata-step.ts';
 import type { BranchUpdate } from './repository-step.ts';
 import { publishBranch, signStoredCommit, storeCommit } from './repository-step.ts';
@@ -62,11 +66,11 @@ export interface ReleaseReport {
   readonly rollbackOf?: string;
   /** What updates to it cost; absent when nothing was published. */
   readonly updateCost?: UpdateCosts;
+  /** What grew since the release before; absent without one, and when nothing was published. */
+  readonly sizes?: SizeSummary;
 }
 
-/** Files of the release's directory. */
 const UPDATE_COST = 'update-cost.json';
-const SBOM = 'sbom.cdx.json';
 
 /** Publishes what `provide` stages as the next release. */
 export async function publishContent(
@@ -93,7 +97,7 @@ export async function publishContent(
       metadata: commitMetadata({
         version: content.version,
         ref: config.ostree.branch,
-        strings: config.ostree.metadata,
+        strings: metadataStrings(session, content),
         ...(content.kernelRelease === undefined ? {} : { kernelRelease: content.kernelRelease }),
         ...(content.architecture === undefined ? {} : { architecture: content.architecture }),
       }),
@@ -122,6 +126,7 @@ export async function publishContent(
   const boot = await bootFiles(session, commit, parent, content);
   const documents = await readDocuments(content.documents ?? []);
   await listApps(appLayout(output), content.version, content.apps);
+  const packages = await packageFiles(session, content, parent, created(session));
   const deltas = await buildDeltas(session, content.version, commit);
   const listed = await keptDeltas({
     repo,
@@ -143,17 +148,14 @@ export async function publishContent(
   const costs = await measureCosts(session, deltas, boot.cost, parent, update);
   checkLimits(costs, deltas.plan, config.limits);
   const costBytes = utf8(`${JSON.stringify(costs, null, 2)}\n`);
-  const sbomBytes = billOfMaterials(session, content);
   const deltaStats = await writeDeltaStats(repo, commit, deltas.made);
   const manifest = await describe(session, content, commit, before, {
     deltas: deltas.made.map(manifestDelta),
     apps: [...content.apps],
     ...(boot.manifest === undefined ? {} : { boot: boot.manifest }),
     ...(documents.files.length === 0 ? {} : { documents: [...documents.manifest] }),
-    updateCost: { path: UPDATE_COST, size: costBytes.length, sha256: sha256(costBytes) },
-    ...(sbomBytes === undefined
-      ? {}
-      : { sbom: { path: SBOM, size: sbomBytes.length, sha256: sha256(sbomBytes) } }),
+    updateCost: manifestFile(UPDATE_COST, costBytes),
+    ...packages.manifest,
   });
   const manifestBytes = encodeManifest(manifest);
 
@@ -162,7 +164,7 @@ export async function publishContent(
     ...boot.files,
     ...documents.files,
     [UPDATE_COST, costBytes],
-    ...(sbomBytes === undefined ? [] : ([[SBOM, sbomBytes]] as const)),
+    ...packages.files,
   ]);
   const known = before === undefined ? [] : [before];
   await verifyReleaseContent(openStore(output), manifest, { events, known });
@@ -178,7 +180,11 @@ export async function publishContent(
   // Nothing leads to them any more; a device in the middle of such an update falls back to objects.
   await removeStaleDeltas(repo, listed);
   events({ type: 'done', stage: 'release', summary: `${config.product} ${content.version} published` });
-  return { ...report(session, manifest, stats, false), updateCost: costs };
+  return {
+    ...report(session, manifest, stats, false),
+    updateCost: costs,
+    ...(packages.difference === undefined ? {} : { sizes: summarizeSizes(packages.difference) }),
+  };
 }
 
 function seconds(session: ReleaseSession): number {
@@ -189,12 +195,9 @@ function created(session: ReleaseSession): string {
   return new Date(seconds(session) * 1000).toISOString().replace('.000Z', 'Z');
 }
 
-function billOfMaterials(
-  session: ReleaseSession,
-  { version, packages = [] }: ReleaseContent,
-): Uint8Array | undefined {
-  if (packages.length === 0) return undefined;
-  return encodeBom({ product: session.config.product, version, created: created(session), packages });
+function metadataStrings({ config }: ReleaseSession, content: ReleaseContent): Record<string, string> {
+  const digest = content.packages === undefined ? undefined : sha256(encodePackages(content.packages));
+  return { ...config.ostree.metadata, ...provenanceStrings(content.source, digest) };
 }
 
 /** Devices hold the public keys they were made with: a commit that none of those has signed stops their updates. */
@@ -239,7 +242,10 @@ async function describe(
   content: ReleaseContent,
   commit: Checksum,
   parent: Checksum | undefined,
-  parts: Pick<ReleaseManifest, 'deltas' | 'apps' | 'boot' | 'documents' | 'updateCost' | 'sbom'>,
+  parts: Omit<
+    ReleaseManifest,
+    'schema' | 'product' | 'machine' | 'version' | 'sequence' | 'created' | 'rollbackOf' | 'source' | 'ostree'
+  >,
 ): Promise<ReleaseManifest> {
   const { config, repo } = session;
   const { timestamp } = await readCommit(openStore(repo), commit);
@@ -267,12 +273,7 @@ async function describe(
         Buffer.from(signer.public).toString('base64'),
       ),
     },
-    deltas: parts.deltas,
-    ...(parts.boot === undefined ? {} : { boot: parts.boot }),
-    apps: parts.apps,
-    ...(parts.documents === undefined ? {} : { documents: parts.documents }),
-    ...(parts.updateCost === undefined ? {} : { updateCost: parts.updateCost }),
-    ...(parts.sbom === undefined ? {} : { sbom: parts.sbom }),
+    ...parts,
   };
 }
 

@@ -7,6 +7,7 @@ import { systemErrorCode } from '../core/errors.ts';
 import { syncDirectory } from '../platform/files.ts';
 import { canSyncFileSystem, syncFileSystem } from '../platform/sync.ts';
 import { hashedTargetPath } from '../formats/tuf.ts';
+import type { ManifestFile } from './manifest.ts';
 import { manifestTarget, releaseDirectory } from './manifest.ts';
 
 const TEMPORARY_PREFIX = '.tw-tmp-';
@@ -58,6 +59,11 @@ export async function writeReleaseDirectory(
     throw error;
   }
   await syncDirectory(parent);
+}
+
+/** How the manifest names a file. */
+export function manifestFile(path: string, content: Uint8Array): ManifestFile {
+  return { path, size: content.length, sha256: sha256(content) };
 }
 
 export function sha256(bytes: Uint8Array): Checksum {

@@ -9,6 +9,7 @@ import { lookup } from '../formats/gvariant.ts';
 import { openStore } from '../platform/store.ts';
 import { readCommit } from '../repo/read.ts';
 import { metadataString } from '../repo/refs.ts';
+import { readPackages } from './packages.ts';
 import type { ReleaseReport } from './publish-content.ts';
 import { publishContent } from './publish-content.ts';
 import { readManifest } from './read-manifest.ts';
@@ -65,6 +66,7 @@ export async function rollbackRelease(options: RollbackOptions): Promise<Release
         { data: { version: options.as } },
       );
     }
+    const packages = await readPackages(openStore(output), manifest);
     const kernelRelease = metadataString(commit.metadata, 'ostree.linux');
     const architecture = metadataString(commit.metadata, 'ostree.architecture');
     const bootable = lookup(commit.metadata, 'ostree.bootable', 'b') === true;
@@ -77,6 +79,7 @@ export async function rollbackRelease(options: RollbackOptions): Promise<Release
         ...(architecture === undefined ? {} : { architecture }),
         kargs: manifest.boot?.kargs ?? config.boot.kargs,
         source: manifest.source,
+        ...(packages === undefined ? {} : { packages }),
         rollbackOf: entry.version,
         // Their artifacts are still in the release directory: nothing removes what a release names.
         apps: manifest.apps,

@@ -26,6 +26,8 @@ import { readDeviceFiles } from './device-files.ts';
 import type { FitStepSettings } from './fit-step.ts';
 import { addFit } from './fit-step.ts';
 import { addInitramfs } from './initramfs-step.ts';
+import type { PackageDocument } from './packages.ts';
+import { describePackages } from './packages.ts';
 
 export interface StoreSourceOptions {
   readonly spec: SourceSpec;
@@ -48,6 +50,7 @@ export interface StoreSourceOptions {
 /** A tree whose objects are staged in the transaction. */
 export interface StoredSource extends RootChecksums {
   readonly build: BuildOutput;
+  readonly packages: PackageDocument;
   /** Present when the tree can be booted: the name of the one directory below usr/lib/modules with a kernel. */
   readonly kernelRelease?: string;
 }
@@ -127,6 +130,7 @@ export async function storeSource(options: StoreSourceOptions): Promise<StoredSo
   return {
     ...root,
     build,
+    packages: describePackages(tree, facts.packages, build.owners),
     ...(layout === 'none' || kernel === undefined ? {} : { kernelRelease: kernel.release }),
   };
 }

@@ -13,8 +13,9 @@ import { listObjects, readCommit, readContent, readDirMeta, readMetadata } from 
 import { metadataString } from '../repo/refs.ts';
 import { verifyCommitSignature } from '../trust/ostree-sign.ts';
 import { MAX_DOCUMENT_SIZE } from './documents.ts';
-import type { ReleaseManifest } from './manifest.ts';
+import type { ManifestFile, ReleaseManifest } from './manifest.ts';
 import { releaseDirectory } from './manifest.ts';
+import { PACKAGES_KEY } from './provenance.ts';
 import { sha256 } from './release-files.ts';
 
 /** Detached metadata holds signatures; this many bytes hold thousands. */
@@ -61,13 +62,15 @@ export async function verifyReleaseContent(
     await verifyDelta(repo, { ...ends, superblock: delta.superblock.sha256 });
     deltas++;
   }
-  const { boot, updateCost, sbom } = manifest;
-  for (const file of [...(boot?.files ?? []), updateCost, sbom]) {
-    if (file === undefined) continue;
-    await verifyFile(store, `${releaseDirectory(manifest.version)}/${file.path}`, file);
-  }
-  for (const file of manifest.documents ?? [])
-    await verifyFile(store, `${releaseDirectory(manifest.version)}/${file.path}`, file, MAX_DOCUMENT_SIZE);
+  const { boot, updateCost, sbom, packages, sizeDifference, documents = [] } = manifest;
+  const check = async (files: readonly (ManifestFile | undefined)[], limit: number): Promise<void> => {
+    for (const file of files) {
+      if (file === undefined) continue;
+      await verifyFile(store, `${releaseDirectory(manifest.version)}/${file.path}`, file, limit);
+    }
+  };
+  await check([...(boot?.files ?? []), updateCost], MAX_BOOT_FILE_SIZE);
+  await check([sbom, packages, sizeDifference, ...documents], MAX_DOCUMENT_SIZE);
   for (const app of manifest.apps) await verifyApp(subStore(store, 'apps'), app);
   return { ...objects, deltas, apps: manifest.apps.length };
 }
@@ -87,7 +90,7 @@ export async function verifySignedCommit(
   verifyCommitSignature(bytes, signatures, keys, commit);
 }
 
-async function verifyCommit(repo: ByteStore, { ostree, version }: ReleaseManifest): Promise<void> {
+async function verifyCommit(repo: ByteStore, { ostree, version, packages }: ReleaseManifest): Promise<void> {
   await verifySignedCommit(
     repo,
     ostree.commit,
@@ -100,6 +103,7 @@ async function verifyCommit(repo: ByteStore, { ostree, version }: ReleaseManifes
     ['parent', commit.parent ?? 'none', ostree.parent ?? 'none'],
     ['timestamp', String(commit.timestamp), String(ostree.timestamp)],
     ['version', metadataString(commit.metadata, 'version') ?? 'none', version],
+    ['packages.json', metadataString(commit.metadata, PACKAGES_KEY) ?? 'none', packages?.sha256 ?? 'none'],
   ] as const;
   for (const [what, found, expected] of claims) {
     if (found === expected) continue;
@@ -150,7 +154,7 @@ async function verifyFile(
   store: ByteStore,
   path: string,
   expected: { readonly size: number; readonly sha256: Checksum },
-  limit: number = MAX_BOOT_FILE_SIZE,
+  limit: number,
 ): Promise<void> {
   const bytes = await store.read(path, limit);
   if (bytes === undefined) {

@@ -31,7 +31,7 @@ async function documentsOf(path: string): Promise<unknown[]> {
   const documents: unknown[] = [];
   let size = 0;
   for await (const entry of entries) {
-    size += entry.header.size ?? 0;
+    size += entry.header.size;
     if (size > MAX_SBOM_SIZE) return [];
     const text = Buffer.from(await collectBytes(entry as AsyncIterable<Uint8Array>)).toString();
     if (entry.header.name.endsWith('.spdx.json')) documents.push(JSON.parse(text));

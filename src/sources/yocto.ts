@@ -90,7 +90,9 @@ export async function yoctoInputs(spec: YoctoSpec): Promise<BuildInputs> {
     ...(testdata.MACHINE === undefined ? {} : { machine: testdata.MACHINE }),
     ...(arch === undefined ? {} : { arch }),
     ...(version === undefined || version === '' ? {} : { version }),
-    tool: ['Yocto', testdata.DISTRO_NAME, version].filter((text) => text !== undefined && text !== '').join(' '),
+    tool: ['Yocto', testdata.DISTRO_NAME, version]
+      .filter((text) => text !== undefined && text !== '')
+      .join(' '),
     diagnostics: [],
   };
 }

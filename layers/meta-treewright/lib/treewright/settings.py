@@ -187,10 +187,10 @@ def _number(d, name):
     return int(text) if text else None
 
 
-def settings(d, layers=None, documents=()):
+def settings(d, build_info=None):
     """
-    What the variables say, by dotted key. Keys that no variable says anything about are left to the tool. `layers` is
-    one line about the layers, `documents` are paths of files about the build.
+    What the variables say, by dotted key. Keys that no variable says anything about are left to the tool. `build_info`
+    is the path of the document about the build.
     """
     updater = _from_meta_updater(d)
     link = value(d, "IMAGE_LINK_NAME")
@@ -204,6 +204,9 @@ def settings(d, layers=None, documents=()):
         "source.image": re.sub(r"\.rootfs$", "", link) if link else value(d, "IMAGE_BASENAME"),
         "source.device-trees": _device_trees(d),
         "source.kernel": _kernel(d),
+        # Files and licences of packages; what do_rootfs needs is still there after it.
+        "source.pkgdata": value(d, "PKGDATA_DIR"),
+        "source.build-info": build_info,
         "product": value(d, "TREEWRIGHT_PRODUCT") or (_identifier(target) if target else None),
         "machine": value(d, "TREEWRIGHT_MACHINE") or value(d, "SOTA_HARDWARE_ID"),
         "ostree.branch": value(d, "TREEWRIGHT_BRANCH") or value(d, "OSTREE_BRANCHNAME"),
@@ -225,13 +228,12 @@ def settings(d, layers=None, documents=()):
         "image.label": _label(kargs + ["root=" + root]),
         # "0" is meta-updater's default, which asks for nothing.
         "image.sysroot-readonly": (flag(d, "OSTREE_SYSROOT_READONLY") or None) if readonly is None else readonly,
-        "ostree.metadata": ["yocto.layers=" + layers] if layers else None,
         "deltas.from.last": _number(d, "TREEWRIGHT_DELTAS_LAST"),
         "limits.max-download": value(d, "TREEWRIGHT_MAX_DOWNLOAD"),
         "apps": [
             {"compose": path} if name is None else {"compose": path, "name": name} for name, path in apps(d)
         ],
-        "documents": list(documents),
+        "documents": [build_info] if build_info else None,
         "signing.keys": value(d, "TREEWRIGHT_KEYS"),
         "signing.expires.targets": _expiry(d),
     }

@@ -127,9 +127,7 @@ def make_keys(d, tool, env):
 
 def configuration(d):
     """Options that give the configuration: the user's file with what variables say, or a file of our own."""
-    layers = layer_revisions(d)
-    line = " ".join("%s:%s" % (layer["name"], layer["revision"]) for layer in layers)
-    found = config.settings(d, line, [build_info(d, layers)])
+    found = config.settings(d, build_info(d, layer_revisions(d)))
     own = value(d, "TREEWRIGHT_CONFIG")
     if own:
         if not os.path.isfile(own):
