@@ -24,6 +24,8 @@ const FILTERS: readonly Filter[] = [
   { name: 'bzip2', magic: [0x42, 0x5a, 0x68], program: ['bzip2', '-d', '-c'] },
   { name: 'xz', magic: [0xfd, 0x37, 0x7a, 0x58, 0x5a, 0], program: ['xz', '-d', '-c', '-T0'] },
   { name: 'zstd', magic: [0x28, 0xb5, 0x2f, 0xfd], program: ['zstd', '-d', '-c', '-q'] },
+  // pzstd puts a skippable frame of four bytes before each of its frames.
+  { name: 'zstd', magic: [0x50, 0x2a, 0x4d, 0x18, 4, 0, 0, 0], program: ['zstd', '-d', '-c', '-q'] },
   { name: 'lz4', magic: [0x04, 0x22, 0x4d, 0x18], program: ['lz4', '-d', '-c'] },
   { name: 'lzip', magic: [0x4c, 0x5a, 0x49, 0x50], program: ['lzip', '-d', '-c'] },
   { name: 'lzma', magic: [0x5d, 0, 0], program: ['xz', '-d', '-c', '--format=lzma'] },

@@ -3,7 +3,7 @@ import { readFile, stat } from 'node:fs/promises';
 import { extract } from 'tar-stream';
 import { Readable, pipeline } from 'node:stream';
 import { collectBytes } from '../core/bytes.ts';
-import { isTreewrightError } from '../core/errors.ts';
+import { isTreewrightError, systemErrorCode } from '../core/errors.ts';
 import type { SpdxPackage } from '../formats/spdx.ts';
 import { decodeSpdx2, decodeSpdx3 } from '../formats/spdx.ts';
 import { openArchive } from './open-archive.ts';
@@ -18,8 +18,8 @@ export async function readSpdx(path: string): Promise<readonly SpdxPackage[]> {
     if (path.endsWith('.json')) return decodeSpdx3(JSON.parse(await readFile(path, 'utf8'))) ?? [];
     return decodeSpdx2(await documentsOf(path));
   } catch (error) {
-    // The build's business: the release does not fail because of what is only told about.
-    if (error instanceof SyntaxError || isTreewrightError(error)) return [];
+    // tar-stream's errors have no class of their own. A release does not fail because of what is only told about.
+    if (systemErrorCode(error) === undefined || isTreewrightError(error)) return [];
     throw error;
   }
 }
