@@ -42,6 +42,13 @@ describe('compression', () => {
     }
   });
 
+  test('an archive of pzstd begins with a skippable frame', async () => {
+    const frame = Buffer.from([0x50, 0x2a, 0x4d, 0x18, 4, 0, 0, 0, 0xe9, 0x15, 0, 0]);
+    const archive = await programOutput('zstd', ['-c'], await rootfsTar());
+    await writeFile(at('rootfs.tar.zst'), Buffer.concat([frame, archive]));
+    expect((await read({ kind: 'rootfs', rootfs: at('rootfs.tar.zst') })).facts.files).toBe(4);
+  });
+
   test('a compressed archive that is cut off or damaged is an input error that names the file', async () => {
     const tar = await rootfsTar([
       { name: './noise', content: Buffer.from(Array.from({ length: 90_000 }, (_, i) => (i * i * 31) >> 5)) },

@@ -88,7 +88,7 @@ describe.each<Generation>(['kirkstone', 'scarthgap'])('names of %s', (generation
       machine: MACHINE,
       arch: 'aarch64',
       version: '5.0.19',
-      tool: 'Yocto OpenEmbedded',
+      tool: 'Yocto OpenEmbedded 5.0.19',
       libostree: '2024.5-r0',
       packages: [
         { name: 'base-files', version: '3.0.14-r0', arch: MACHINE },
