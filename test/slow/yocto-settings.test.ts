@@ -39,6 +39,18 @@ describe('without a variable', () => {
     expect(output).toBe('/build/treewright/shim-image-shimarm64');
   });
 
+  test('pkgdata and the document about the build are handed over', async () => {
+    const [settings] = await evaluate(
+      { TOPDIR: '/build', DEPLOY_DIR_IMAGE: DEPLOY, PKGDATA_DIR: '/build/tmp/pkgdata/shimarm64' },
+      "treewright.settings.settings(d, '/work/build-info.json')",
+    );
+    expect(settings).toMatchObject({
+      'source.pkgdata': '/build/tmp/pkgdata/shimarm64',
+      'source.build-info': '/work/build-info.json',
+      documents: ['/work/build-info.json'],
+    });
+  });
+
   test('multiconfigs have release directories of their own', async () => {
     expect(
       await evaluate({ TOPDIR: '/build', BB_CURRENT_MC: 'rescue' }, "d.getVar('TREEWRIGHT_OUTPUT')"),

@@ -11,6 +11,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openStore } from '../../src/platform/store.ts';
 import { verifyRelease } from '../../src/release/verify.ts';
 import { lookupPath, readCommit, readContent, readRef } from '../../src/repo/read.ts';
+import { readCommit, readRef } from '../../src/repo/read.ts';
+import { metadataString } from '../../src/repo/refs.ts';
 import { noEvents } from '../../src/core/events.ts';
 import { describeReference, runTool } from '../reference/tools.ts';
 import type { TaskResult, YoctoRelease } from '../support/bitbake-task.ts';
@@ -22,6 +24,10 @@ import { writeSmallRootfs } from '../support/small-rootfs.ts';
 const IMAGE = 'shim-image';
 const MACHINE = 'shimarm64';
 const RELEASES: readonly YoctoRelease[] = ['kirkstone', 'scarthgap', 'wrynose'];
+
+/** As treewright-kernel.bbclass has the kernel deploy it. */
+const KERNEL_SOURCE = 'treewright-kernel-source.json';
+const LINUX = { uri: 'https://git.example/linux.git', revision: 'b'.repeat(40) };
 
 let scratch: string;
 let bundle: string;
@@ -68,6 +74,7 @@ async function deployImage({ release, deploy, topdir }: Build, n: number): Promi
   };
   await put(`${stem}.tar.zst`, `${link}.tar.zst`, await programOutput('zstd', ['-c'], tar));
   await put(`${stem}.manifest`, `${link}.manifest`, `base-files ${MACHINE} 3.0.14-r0\n`);
+  await put(KERNEL_SOURCE, KERNEL_SOURCE, JSON.stringify({ version: '6.1.0', sources: [LINUX] }));
   await put(`${data}.testdata.json`, `${link}.testdata.json`, await readFile(testdataPath(release)));
   const kernel = `Image--6.1.0-r0-${MACHINE}-${stamp}.bin`;
   await rename(join(rootfs.directory, 'Image'), join(deploy, kernel));
@@ -144,7 +151,20 @@ describe.each(RELEASES)('the task in a build of %s', (release) => {
     const store = openStore(join(output, 'ostree'));
     const head = await readRef(store, 'shim/shimarm64/stable');
     if (head === undefined) throw new Error('there is no branch');
-    expect((await readCommit(store, head)).timestamp).toBeGreaterThan(1_700_000_000);
+    const { timestamp, metadata } = await readCommit(store, head);
+    expect(timestamp).toBeGreaterThan(1_700_000_000);
+    expect(metadataString(metadata, 'yocto.layers')).toBe(`meta:${'0'.repeat(40)}`);
+    expect(metadataString(metadata, 'treewright.kernel-source')).toBe(`${LINUX.uri}@${LINUX.revision}`);
+    const manifest = JSON.parse(
+      await readFile(join(output, 'releases/nodistro.0-20261122120902/release.json'), 'utf8'),
+    ) as object;
+    expect(manifest).toMatchObject({
+      source: {
+        kernelSource: { version: '6.1.0', sources: [LINUX] },
+        layers: [{ name: 'meta', branch: 'scarthgap', revision: '0'.repeat(40) }],
+      },
+      sizeDifference: { path: 'size-difference.json' },
+    });
   });
 });
 
