@@ -11,7 +11,6 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openStore } from '../../src/platform/store.ts';
 import { verifyRelease } from '../../src/release/verify.ts';
 import { lookupPath, readCommit, readContent, readRef } from '../../src/repo/read.ts';
-import { readCommit, readRef } from '../../src/repo/read.ts';
 import { metadataString } from '../../src/repo/refs.ts';
 import { noEvents } from '../../src/core/events.ts';
 import { describeReference, runTool } from '../reference/tools.ts';
