@@ -75,6 +75,7 @@ export async function buildrootInputs(
   const arch = architecture(config);
   const machine = machineOf(config);
   const kernelVersion = config.get('BR2_LINUX_KERNEL_VERSION');
+  const { packages, diagnostics: packageFindings } = await buildrootPackages(output);
   return {
     kind: 'buildroot',
     rootfs: join(images, archive),
@@ -85,7 +86,7 @@ export async function buildrootInputs(
       ...(kernelVersion === undefined ? {} : { fallbackRelease: kernelVersion }),
       deviceTrees: await deviceTrees(images),
     },
-    packages: await buildrootPackages(output),
+    packages,
     ...(machine === undefined ? {} : { machine }),
     ...(arch === undefined ? {} : { arch }),
     ...(version === undefined ? {} : { version }),
@@ -112,6 +113,7 @@ export async function buildrootInputs(
           ]
         : []),
       ...passwordFindings(config),
+      ...packageFindings,
     ],
   };
 }
