@@ -11,6 +11,10 @@ export interface BomPackage {
   /** As the build system writes it. A comma (Buildroot) or `&` (BitBake) separates licences that all apply. */
   readonly licenses?: string | undefined;
   readonly cpe?: string | undefined;
+  readonly licenseFiles?: readonly string[] | undefined;
+  readonly sourceArchive?: string | undefined;
+  /** A URL. */
+  readonly sourceSite?: string | undefined;
 }
 
 export interface Bom {
@@ -38,7 +42,8 @@ export function encodeBom({ product, version, created, packages }: Bom): Uint8Ar
   return utf8(`${JSON.stringify(document, null, 2)}\n`);
 }
 
-function component({ name, version, licenses, cpe }: BomPackage, index: number): object {
+function component(bomPackage: BomPackage, index: number): object {
+  const { name, version, licenses, cpe, licenseFiles = [], sourceArchive, sourceSite } = bomPackage;
   const names = licenses === undefined ? [] : splitLicenses(licenses);
   return {
     type: 'library',
@@ -48,6 +53,20 @@ function component({ name, version, licenses, cpe }: BomPackage, index: number):
     ...(names.length === 0 ? {} : { licenses: names.map((license) => ({ license: { name: license } })) }),
     ...(cpe === undefined ? {} : { cpe }),
     purl: `pkg:generic/${encodeURIComponent(name)}${version === '' ? '' : `@${encodeURIComponent(version)}`}`,
+    ...(sourceSite === undefined
+      ? {}
+      : {
+          externalReferences: [
+            {
+              type: 'distribution',
+              url: sourceSite,
+              ...(sourceArchive === undefined ? {} : { comment: sourceArchive }),
+            },
+          ],
+        }),
+    ...(licenseFiles.length === 0
+      ? {}
+      : { properties: licenseFiles.map((value) => ({ name: 'treewright:license-file', value })) }),
   };
 }
 

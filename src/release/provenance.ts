@@ -1,5 +1,6 @@
 /** Where a release comes from, in its manifest and in the metadata of its commit. */
 import type { Checksum } from '../core/checksum.ts';
+import { withoutCredentials } from '../core/uri.ts';
 import type { BuildOutput, KernelSource, Layer } from '../sources/types.ts';
 import type { ReleaseManifest } from './manifest.ts';
 
@@ -27,12 +28,10 @@ export function describeSource({ kind, kernel, facts }: BuildOutput): Source {
 }
 
 /** A password that a mirror asks for is in the build's configuration and not for everybody's eyes. */
-const PASSWORD = /^([a-z][a-z0-9+.-]*:\/\/)[^/@:]*:[^/@]*@/i;
-
 function plainKernelSource({ version, sources }: KernelSource): NonNullable<Source['kernelSource']> {
   return {
     ...(version === undefined ? {} : { version }),
-    sources: sources.map(({ uri, ...rest }) => ({ uri: uri.replace(PASSWORD, '$1'), ...rest })),
+    sources: sources.map(({ uri, ...rest }) => ({ uri: withoutCredentials(uri), ...rest })),
   };
 }
 

@@ -1,23 +1,33 @@
-/** The packages of a Buildroot build and their files: from `make show-info` where the hook kept it, and what the build leaves. */
+/**
+ * The packages of a Buildroot build and their files: from `make show-info` where the hook kept it, and what the build leaves;
+ * with what `make legal-info` found out about their licences and sources, where it was run.
+ */
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { compareUtf8 } from '../core/bytes.ts';
+import type { Diagnostic } from '../core/diagnostics.ts';
 import { TreewrightError } from '../core/errors.ts';
+import type { BuildrootPackage } from '../formats/buildroot-info.ts';
 import { decodeShowInfo } from '../formats/buildroot-info.ts';
+import { withLegalInfo } from './buildroot-legal.ts';
 import { readTextIfThere } from './text-file.ts';
 import type { PackageFact, PackageFile } from './types.ts';
 
 /** Written by layers/br2-external/board/treewright/post-image.sh, relative to the output directory. */
 const SHOW_INFO = 'build/treewright/show-info.json';
 
+/** Written by `make legal-info`. */
+const LEGAL_MANIFEST = 'legal-info/manifest.csv';
+
 export interface BuildrootPackages {
   readonly packages: readonly PackageFact[];
   readonly packageFiles: readonly PackageFile[];
+  readonly diagnostics: readonly Diagnostic[];
 }
 
 export async function buildrootPackages(output: string): Promise<BuildrootPackages> {
   const packageFiles = await listedFiles(output);
-  return { packages: await packagesOf(output, packageFiles), packageFiles };
+  return { ...(await packagesOf(output, packageFiles)), packageFiles };
 }
 
 /** build/packages-file-list.txt: `package,./path` for each file that a package has put into target/ (Buildroot's Makefile). */
@@ -29,11 +39,13 @@ async function listedFiles(output: string): Promise<PackageFile[]> {
   });
 }
 
-async function packagesOf(output: string, files: readonly PackageFile[]): Promise<PackageFact[]> {
+async function packagesOf(
+  output: string,
+  files: readonly PackageFile[],
+): Promise<Omit<BuildrootPackages, 'packageFiles'>> {
   const path = join(output, SHOW_INFO);
   const info = await readTextIfThere(path);
-  if (info === undefined) return packagesOfFiles(output, files);
-  const packages = decodeShowInfo(info);
+  const packages = info === undefined ? await packagesOfFiles(output, files) : decodeShowInfo(info);
   if (packages === undefined) {
     throw new TreewrightError(
       'input/bad-show-info',
@@ -43,16 +55,20 @@ async function packagesOf(output: string, files: readonly PackageFile[]): Promis
       },
     );
   }
-  return packages.map(({ name, version, licenses, cpe }) => ({
+  const facts = packages.map(({ name, version, licenses, cpe }) => ({
     name,
     version,
     ...(licenses === undefined ? {} : { licenses }),
     ...(cpe === undefined ? {} : { cpe }),
   }));
+  const legal = await readTextIfThere(join(output, LEGAL_MANIFEST));
+  return legal === undefined
+    ? { packages: facts, diagnostics: [] }
+    : withLegalInfo(facts, packages, { path: join(output, LEGAL_MANIFEST), text: legal });
 }
 
 /** Names from the list of files, versions from the names of the build directories. */
-async function packagesOfFiles(output: string, files: readonly PackageFile[]): Promise<PackageFact[]> {
+async function packagesOfFiles(output: string, files: readonly PackageFile[]): Promise<BuildrootPackage[]> {
   if (files.length === 0) return [];
   const names = new Set(files.map((file) => file.package));
   const builds = await readdir(join(output, 'build'));
@@ -64,6 +80,8 @@ async function packagesOfFiles(output: string, files: readonly PackageFile[]): P
           build.startsWith(`${name}-`) && /^[0-9v]|^[0-9a-f]{7,}$/.test(build.slice(name.length + 1)),
       )
       .map((build) => build.slice(name.length + 1));
-    return { name, version: version.length === 1 ? (version[0] ?? '') : '' };
+    const known = version.length === 1 ? (version[0] ?? '') : '';
+    // What has a version has sources, with hardly an exception.
+    return { name, version: known, downloaded: known !== '' };
   });
 }

@@ -78,6 +78,7 @@ export async function buildrootInputs(
   const machine = machineOf(config);
   const kernelVersion = config.get('BR2_LINUX_KERNEL_VERSION');
   const kernelSource = buildrootKernelSource(config);
+  const { diagnostics: packageFindings, ...packages } = await buildrootPackages(output);
   return {
     kind: 'buildroot',
     rootfs: join(images, archive),
@@ -88,7 +89,7 @@ export async function buildrootInputs(
       ...(kernelVersion === undefined ? {} : { fallbackRelease: kernelVersion }),
       deviceTrees: await deviceTrees(images),
     },
-    ...(await buildrootPackages(output)),
+    ...packages,
     ...(machine === undefined ? {} : { machine }),
     ...(arch === undefined ? {} : { arch }),
     ...(version === undefined ? {} : { version }),
@@ -116,6 +117,7 @@ export async function buildrootInputs(
           ]
         : []),
       ...passwordFindings(config),
+      ...packageFindings,
     ],
   };
 }

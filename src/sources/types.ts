@@ -65,6 +65,12 @@ export interface PackageFact {
   readonly licenses?: string;
   /** Common Platform Enumeration, by which vulnerabilities are listed. */
   readonly cpe?: string;
+  /** Names of its licence files, relative to its sources. */
+  readonly licenseFiles?: readonly string[];
+  /** Name of the archive of its sources. */
+  readonly sourceArchive?: string;
+  /** URL that the archive or the checkout comes from. */
+  readonly sourceSite?: string;
 }
 
 /** A file of a package, at the path that the package has for it; links of the tree may lead elsewhere. */

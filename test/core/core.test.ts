@@ -7,6 +7,7 @@ import { forEachConcurrent } from '../../src/core/concurrency.ts';
 import { formatLocation } from '../../src/core/diagnostics.ts';
 import { TreewrightError, exitCodeOf } from '../../src/core/errors.ts';
 import { filenameProblem, splitArchivePath } from '../../src/core/path.ts';
+import { withoutCredentials } from '../../src/core/uri.ts';
 
 describe('byte order', () => {
   test('compareUtf8 is the order of the UTF-8 bytes', () => {
@@ -140,4 +141,18 @@ describe('forEachConcurrent', () => {
     ).rejects.toThrow('two');
     expect(started).toEqual([1, 2]);
   });
+});
+
+test('an address keeps its host and path, and a name that everybody uses, but nothing that lets one in', () => {
+  const shown = [
+    ['https://me:secret@git.example/linux.git', 'https://git.example/linux.git'],
+    ['https://ghp_token@github.com/a/b', 'https://github.com/a/b'],
+    ['https://me:p@ss@git.example/x', 'https://git.example/x'],
+    ['ssh://git@git.example/x', 'ssh://git@git.example/x'],
+    ['git+ssh://git:secret@git.example:22/x', 'git+ssh://git@git.example:22/x'],
+    ['https://git.example/a@b', 'https://git.example/a@b'],
+    ['git@git.example:x.git', 'git@git.example:x.git'],
+    ['/a/directory', '/a/directory'],
+  ] as const;
+  for (const [uri, expected] of shown) expect(withoutCredentials(uri), uri).toBe(expected);
 });

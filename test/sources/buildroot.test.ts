@@ -91,6 +91,49 @@ test.each(['', 'images'])('everything is read from images/ and .config, given %j
   expect(build.diagnostics).toEqual([]);
 });
 
+describe('legal-info', () => {
+  const HEADER =
+    '"PACKAGE","VERSION","LICENSE","LICENSE FILES","SOURCE ARCHIVE","SOURCE SITE","DEPENDENCIES WITH LICENSES"\n';
+  const BUSYBOX =
+    '"busybox","1.36.1","GPL-2.0, bzip2-1.0.4","LICENSE archival/libarchive/bz/LICENSE","busybox-1.36.1.tar.bz2","https://www.busybox.net/downloads","skeleton [unknown]"\n';
+  const ZLIB = '"zlib","1.3.1","unknown","not saved","zlib-1.3.1.tar.xz","/home/builder/zlib",""\n';
+
+  async function packages(manifest: string): Promise<{ packages: unknown; warnings: string[] }> {
+    const path = await output({ 'legal-info/manifest.csv': manifest });
+    const { facts, diagnostics } = await read({ kind: 'buildroot', output: path });
+    return { packages: facts.packages, warnings: diagnostics.map(({ message }) => message) };
+  }
+
+  test('says licences, their files and the sources of packages, but no path of the build machine', async () => {
+    expect(await packages(HEADER + BUSYBOX + ZLIB)).toEqual({
+      packages: [
+        {
+          name: 'busybox',
+          version: '1.36.1',
+          licenses: 'GPL-2.0, bzip2-1.0.4',
+          licenseFiles: ['LICENSE', 'archival/libarchive/bz/LICENSE'],
+          sourceArchive: 'busybox-1.36.1.tar.bz2',
+          sourceSite: 'https://www.busybox.net/downloads',
+        },
+        { name: 'odd', version: '' },
+        { name: 'zlib', version: '1.3.1', sourceArchive: 'zlib-1.3.1.tar.xz' },
+      ],
+      warnings: [],
+    });
+  });
+
+  test.each([
+    [HEADER + BUSYBOX, 'has no zlib 1.3.1, which is built now'],
+    [HEADER + BUSYBOX + ZLIB.replace('1.3.1', '1.3'), 'has zlib 1.3, and 1.3.1 is built now'],
+    ['name,version\n', 'is not what `make legal-info` writes'],
+  ])('of another build is not used: %#', async (manifest, why) => {
+    const { packages: found, warnings: [warning, ...more] } = await packages(manifest); // prettier-ignore
+    expect(found).toContainEqual({ name: 'busybox', version: '1.36.1' });
+    expect(warning).toContain(why);
+    expect(more).toEqual([]);
+  });
+});
+
 test('the kernel .config chooses is taken, not another one that lies about', async () => {
   const config = DOT_CONFIG.replace('BR2_LINUX_KERNEL_IMAGE=y', 'BR2_LINUX_KERNEL_APPENDED_ZIMAGE=y');
   const path = await output({ 'images/zImage.imx6q-board': 'zimage' }, config);

@@ -13,11 +13,12 @@ TREEWRIGHT_DEVICE_LICENSE = MIT
 TREEWRIGHT_DEVICE_WATCHDOG = $(call qstrip,$(BR2_PACKAGE_TREEWRIGHT_DEVICE_WATCHDOG))
 TREEWRIGHT_DEVICE_FW_ENV_CONFIG = $(call qstrip,$(BR2_PACKAGE_TREEWRIGHT_DEVICE_FW_ENV_CONFIG))
 
-# One KCONFIG_ENABLE_OPT a line of the fragment, which is there for kernels that Buildroot does not configure.
+# What linux.fragment says, which is there for kernels that Buildroot does not configure. Not KCONFIG_ENABLE_OPT, which
+# leaves what a defconfig has as a module, such as overlayfs in that of arm64: the initramfs mounts without modules of its own.
 TREEWRIGHT_DEVICE_KERNEL_OPTIONS = $(shell sed -n 's/^\(CONFIG_[A-Z0-9_]*\)=y$$/\1/p' \
 	$(BR2_EXTERNAL_TREEWRIGHT_PATH)/board/treewright/linux.fragment)
 define TREEWRIGHT_DEVICE_LINUX_CONFIG_FIXUPS
-	$(foreach option,$(TREEWRIGHT_DEVICE_KERNEL_OPTIONS),$(call KCONFIG_ENABLE_OPT,$(option))$(sep))
+	$(foreach option,$(TREEWRIGHT_DEVICE_KERNEL_OPTIONS),$(call KCONFIG_SET_OPT,$(option),y)$(sep))
 endef
 
 # Buildroot 2022.11 does not know these; there, busybox.fragment is for BR2_PACKAGE_BUSYBOX_CONFIG_FRAGMENT_FILES.
