@@ -38,7 +38,9 @@ def run(d):
 
 
 def find_node(d):
-    """Path of node, which must be new enough."""
+    """Path of node, which must be new enough. Of the two places nodejs-native's comes first in PATH."""
+    if value(d, "TREEWRIGHT_NODE") not in ("host", "native"):
+        raise SettingsError('TREEWRIGHT_NODE is "%s"; expected "host" or "native"' % value(d, "TREEWRIGHT_NODE"))
     node = shutil.which("node", path=value(d, "PATH"))
     needed = ".".join(str(part) for part in NODE_VERSION)
     if node is None:
