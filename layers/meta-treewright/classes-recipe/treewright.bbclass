@@ -105,7 +105,7 @@ do_treewright_wic[vardepsexclude] += "TOPDIR TREEWRIGHT_OUTPUT"
 do_treewright_wic[depends] += "${@d.getVarFlag('do_image_wic', 'depends') if d.getVar('TREEWRIGHT_WKS') else ''}"
 do_treewright_wic[recrdeptask] += "do_deploy"
 do_treewright_wic[lockfiles] += "${TREEWRIGHT_OUTPUT}.lock"
-DEPENDS += "${@d.getVar('WKS_FILE_DEPENDS') if d.getVar('TREEWRIGHT_WKS') else ''}"
+DEPENDS += "${@d.getVar('WKS_FILE_DEPENDS') if d.getVar('TREEWRIGHT_WKS') and oe.types.boolean(d.getVar('TREEWRIGHT') or '0') else ''}"
 # Before wrynose, OE looks into `wic` of each layer.
 WKS_SEARCH_PATH:append = ":${TREEWRIGHT_LAYERDIR}/files/wic"
 
