@@ -110,6 +110,20 @@ const PSEUDO: RootRecipe = {
   },
 };
 
+/** What reads kas files: Debian 13, because the kas of Debian 12 knows their format up to version 12 only. */
+const KAS: RootRecipe = {
+  name: 'kas',
+  suite: 'trixie',
+  packages: ['kas'],
+  programs: {
+    kas: {
+      path: 'usr/bin/python3.13',
+      args: ['-s', '-B', '-m', 'kas'],
+      env: { PYTHONHOME: '@/usr', PYTHONPATH: '@/usr/lib/python3/dist-packages' },
+    },
+  },
+};
+
 /** Machines to boot in: QEMU, U-Boot for its boards, and depmod for the kernels of guests. Fetched for boot tests only. */
 const QEMU: RootRecipe = {
   name: 'qemu',
@@ -161,6 +175,7 @@ export const RECIPES = {
   disk: DISK,
   ext4: EXT4,
   pseudo: PSEUDO,
+  kas: KAS,
   qemu: QEMU,
   machines: MACHINES,
   sandbox: SANDBOX,

@@ -66,6 +66,18 @@ describe('without a variable', () => {
     const [noexec] = await evaluate({}, ...print);
     expect(noexec).toBeNull();
   });
+
+  test("wic's tools are built for a product with a kickstart file, and for nothing else", async () => {
+    const tools = async (set: Record<string, string>): Promise<boolean> => {
+      const print = ["d.getVar('DEPENDS').split()", "d.getVarFlag('do_treewright_wic', 'added')"];
+      const [depends, added] = await evaluate({ WKS_FILE_DEPENDS: 'wic-tools-native', ...set }, ...print);
+      expect(added !== null).toBe((depends as string[]).includes('wic-tools-native'));
+      return added !== null;
+    };
+    expect(await tools({})).toBe(false);
+    expect(await tools({ TREEWRIGHT_WKS: 'x.wks' })).toBe(true);
+    expect(await tools({ TREEWRIGHT_WKS: 'x.wks', INITRAMFS_IMAGE: 'shim-image' })).toBe(false);
+  });
 });
 
 describe("meta-updater's variables", () => {

@@ -205,6 +205,12 @@ describe('errors are one line that says what to do', () => {
     expect(line).toContain(`expected sha256 ${'0'.repeat(64)}, found ${await sha256(bundle)}`);
   });
 
+  test('a place of node that there is not', async () => {
+    expect(await fatal({ TREEWRIGHT_NODE: 'hots' })).toBe(
+      'TREEWRIGHT_NODE is "hots"; expected "host" or "native"',
+    );
+  });
+
   test('no tool', async () => {
     expect(await fatal({ TREEWRIGHT_BUNDLE: '/nowhere/treewright.mjs' })).toContain('npm run bundle');
   });
@@ -282,6 +288,65 @@ test('TREEWRIGHT_IMAGES makes the image of a new device beside the releases', as
   const image = join(build.topdir, 'treewright/shim-image-shimarm64.images/shim-image-shimarm64.ext4');
   expect(levels(result, 'plain')[1]).toBe(`treewright: ${image}`);
   expect((await execa('file', ['-b', image])).stdout).toContain('ext4 filesystem');
+});
+
+describe('TREEWRIGHT_WKS has wic make a disk around the file system of the release', () => {
+  let build: Build;
+  let tools: string;
+  beforeAll(async () => {
+    build = makeBuild('scarthgap', 'wic');
+    await deployImage(build, 1);
+    tools = join(scratch, 'with-wic');
+    await makeHostTools(tools, 'scarthgap');
+    // In the place of wic, which no package has: the kickstart file is the disk, after what wic wants is there.
+    const script = `test "$1 $3 $5 $7" = 'create --vars -e -o' && grep -q '^IMAGE_ROOTFS="/' "$4/$6.env" || exit 3
+grep -q nothing-there "$2" && { echo 'ERROR: no file nothing-there'; exit 1; }
+mkdir "$8" && cp "$2" "$8/$(basename "$2" .wks)-202611221209-sda.direct"
+`;
+    await writeFile(join(tools, 'wic'), `#!/bin/sh\n${script}`, { mode: 0o755 });
+  });
+
+  const wic = (kickstart: string): Promise<TaskResult> =>
+    runTask({
+      release: 'scarthgap',
+      task: 'do_treewright_wic',
+      hostTools: tools,
+      set: variables(build, { TREEWRIGHT_WKS: kickstart, WICVARS: 'MACHINE IMAGE_ROOTFS UNSET' }),
+      print: ["d.getVarFlag('do_treewright_wic', 'added')"],
+    });
+
+  test('by the name of the file in this layer', async () => {
+    const set = { TREEWRIGHT_WKS: 'treewright-root.wks.in', TREEWRIGHT_ROOT: 'LABEL=root' };
+    expect(levels(await run(build, set), 'fatal')).toEqual([]);
+    const made = await wic('treewright-root.wks.in');
+    const folder = join(build.topdir, 'treewright/shim-image-shimarm64.images');
+    const disk = join(folder, 'shim-image-shimarm64.wic');
+    expect(made.told).toContainEqual(['plain', `treewright: ${disk}`]);
+    expect(made.values).toEqual(['do_treewright do_build']);
+    const [, file] = /^part \/ .*"file=(.*?)"/m.exec(await readFile(disk, 'utf8')) ?? [];
+    expect(file).toBe(join(folder, 'shim-image-shimarm64.ext4'));
+    expect((await lstat(file ?? '')).isFile()).toBe(true);
+  });
+
+  test.each([
+    ['nowhere.wks', '', /there is no kickstart file nowhere\.wks: .*files\/wic$/],
+    [
+      'unset.wks',
+      'part / --source rawcopy --sourceparams="file=${UNSET}"\n',
+      /unset\.wks refers to \$\{UNSET\}, which is not set/,
+    ],
+    [
+      'refused.wks',
+      'part / --source rawcopy --sourceparams="file=nothing-there"\n',
+      /^wic with \S+: ERROR: no file nothing-there; see \S+wic\.log$/,
+    ],
+  ])('what is wrong with %s is one line', async (name, text, message) => {
+    const path = text === '' ? name : join(build.topdir, name);
+    if (text !== '') await writeFile(path, text);
+    const result = await wic(path);
+    expect(result.failed).toBe(true);
+    expect(levels(result, 'fatal')).toEqual([expect.stringMatching(message)]);
+  });
 });
 
 /** What do_rootfs and the image task do under pseudo: owners, a device and a capability that the file system has not. */

@@ -78,7 +78,10 @@ class Data:
             self.assign(*assignment.group(1, 2, 3, 5))
 
     def assign(self, name, flag, operator, text):
-        if flag:
+        if name.endswith(":append"):
+            name = name[: -len(":append")]
+            self.values[name] = self.values.get(name, "") + text
+        elif flag:
             old = self.flags.get(name, {}).get(flag)
             self.setVarFlag(name, flag, "%s %s" % (old, text) if operator == "+=" and old else text)
         elif operator == "??=":
@@ -111,6 +114,8 @@ def fake_bb(told):
     bb.fatal = fatal
     bb.parse = types.ModuleType("bb.parse")
     bb.parse.mark_dependency = lambda d, path: open(path).close()
+    bb.build = types.ModuleType("bb.build")
+    bb.build.addtask = lambda task, before, after, d: d.setVarFlag(task, "added", "%s %s" % (after, before))
     bb.utils = types.ModuleType("bb.utils")
 
     def lockfile(path):

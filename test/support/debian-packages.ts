@@ -163,7 +163,7 @@ export async function openApt(setup: AptSetup): Promise<PrivateApt> {
   const assumed = (setup.assumeInstalled ?? []).map(
     (name) =>
       `Package: ${name}\nStatus: install ok installed\nVersion: 9999:1\nArchitecture: ${architecture}\n` +
-      'Multi-Arch: foreign\nMaintainer: none\nDescription: taken as installed\n\n',
+      'Multi-Arch: allowed\nMaintainer: none\nDescription: taken as installed\n\n',
   );
   await writeFile(join(directory, 'status'), assumed.join(''));
   const configuration = join(directory, 'apt.conf');

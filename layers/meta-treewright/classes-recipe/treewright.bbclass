@@ -59,6 +59,8 @@ TREEWRIGHT_EXPIRES ??= ""
 
 # Formats of `treewright image` to make besides: tar, ext4, disk, genimage, wic.
 TREEWRIGHT_IMAGES ??= ""
+# A kickstart file: wic makes a disk image around the ext4 of the release, as treewright-root.wks.in of this layer does.
+TREEWRIGHT_WKS ??= ""
 # 1: a warning fails the task, and nothing is published.
 TREEWRIGHT_STRICT ??= "0"
 # 1: the task has a network, for apps whose images are looked up in a registry.
@@ -91,7 +93,25 @@ do_treewright[lockfiles] += "${TREEWRIGHT_OUTPUT}.lock"
 # The SBOM of SPDX 3.0 is deployed by a task of its own, after do_image_complete; where there is none this is ignored.
 addtask do_treewright after do_image_complete do_create_image_sbom_spdx before do_build
 
+# do_image_wic comes before the image is complete, and so before there is a release. wic's own variables (WICVARS,
+# WKS_FILE_DEPENDS, WIC_CREATE_EXTRA_ARGS) mean here what they mean there.
+python do_treewright_wic() {
+    treewright.wic.run(d)
+}
+do_treewright_wic[dirs] = "${WORKDIR}/treewright-wic"
+do_treewright_wic[cleandirs] = "${WORKDIR}/treewright-wic"
+do_treewright_wic[vardeps] += "TREEWRIGHT_WKS TREEWRIGHT_WKS_TEXT WIC_CREATE_EXTRA_ARGS"
+do_treewright_wic[vardepsexclude] += "TOPDIR TREEWRIGHT_OUTPUT"
+do_treewright_wic[depends] += "${@d.getVarFlag('do_image_wic', 'depends') if d.getVar('TREEWRIGHT_WKS') else ''}"
+do_treewright_wic[recrdeptask] += "do_deploy"
+do_treewright_wic[lockfiles] += "${TREEWRIGHT_OUTPUT}.lock"
+DEPENDS += "${@d.getVar('WKS_FILE_DEPENDS') if d.getVar('TREEWRIGHT_WKS') and oe.types.boolean(d.getVar('TREEWRIGHT') or '0') else ''}"
+# Before wrynose, OE looks into `wic` of each layer.
+WKS_SEARCH_PATH:append = ":${TREEWRIGHT_LAYERDIR}/files/wic"
+
 python () {
     if not oe.types.boolean(d.getVar('TREEWRIGHT') or '0'):
         d.setVarFlag('do_treewright', 'noexec', '1')
+    elif (d.getVar('TREEWRIGHT_WKS') or '').strip():
+        treewright.wic.add(d)
 }

@@ -97,11 +97,23 @@ def task_depends(d):
         depends.append("%s:do_image_complete" % initramfs)
     if value(d, "PREFERRED_PROVIDER_virtual/dtb"):
         depends.append("virtual/dtb:do_deploy")
-    if words(d, "TREEWRIGHT_IMAGES"):
+    if image_forms(d):
         depends += ["%s:do_deploy" % name for name in words(d, "PREFERRED_PROVIDER_virtual/bootloader")]
     if value(d, "TREEWRIGHT_NODE") == "native":
         depends += ["nodejs-native:do_populate_sysroot", "xz-native:do_populate_sysroot"]
     return " ".join(depends)
+
+
+def image_forms(d):
+    """The formats of images to make: those that are asked for, and what wic puts into a disk."""
+    forms = words(d, "TREEWRIGHT_IMAGES")
+    return forms + ["ext4"] if value(d, "TREEWRIGHT_WKS") and "ext4" not in forms else forms
+
+
+def image_path(d, suffix):
+    """Where an image is put: beside the releases."""
+    name = "%s-%s%s" % (value(d, "IMAGE_BASENAME"), value(d, "MACHINE"), suffix)
+    return os.path.join(value(d, "TREEWRIGHT_OUTPUT") + ".images", name)
 
 
 def ignored(d):

@@ -11,7 +11,7 @@ import bb
 import oe.buildcfg
 
 from . import settings as config
-from .settings import SettingsError, flag, value, words
+from .settings import SettingsError, flag, value
 
 NODE_VERSION = (20, 19)
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
@@ -33,12 +33,14 @@ def run(d):
     release = ["release"] + options + strict + ["--version", value(d, "TREEWRIGHT_VERSION"), "--output", output]
     answer = call(d, tool, release, env)
     bb.plain(summary(d, answer))
-    for form in words(d, "TREEWRIGHT_IMAGES"):
+    for form in config.image_forms(d):
         image(d, tool, env, options + strict, form, answer["version"])
 
 
 def find_node(d):
-    """Path of node, which must be new enough."""
+    """Path of node, which must be new enough. Of the two places nodejs-native's comes first in PATH."""
+    if value(d, "TREEWRIGHT_NODE") not in ("host", "native"):
+        raise SettingsError('TREEWRIGHT_NODE is "%s"; expected "host" or "native"' % value(d, "TREEWRIGHT_NODE"))
     node = shutil.which("node", path=value(d, "PATH"))
     needed = ".".join(str(part) for part in NODE_VERSION)
     if node is None:
@@ -216,9 +218,8 @@ def image(d, tool, env, options, form, version):
     if form not in IMAGE_SUFFIX:
         bb.fatal('TREEWRIGHT_IMAGES: there is no format "%s"; expected %s' % (form, ", ".join(IMAGE_SUFFIX)))
     release = value(d, "TREEWRIGHT_OUTPUT")
-    folder = release + ".images"
-    os.makedirs(folder, exist_ok=True)
-    path = os.path.join(folder, "%s-%s%s" % (value(d, "IMAGE_BASENAME"), value(d, "MACHINE"), IMAGE_SUFFIX[form]))
+    path = config.image_path(d, IMAGE_SUFFIX[form])
+    os.makedirs(os.path.dirname(path), exist_ok=True)
     for old in (path, path + ".bmap"):
         if os.path.isdir(old):
             shutil.rmtree(old)

@@ -1,6 +1,5 @@
 SUMMARY = "Update, mark-good and watchdog scripts for a device that treewright's releases update"
 DESCRIPTION = "treewright-update fetches and deploys with libostree; mark-good ends the trial of a new deployment."
-HOMEPAGE = "https://github.com/treewright/treewright"
 SECTION = "base"
 LICENSE = "MIT"
 LIC_FILES_CHKSUM = "file://${TREEWRIGHT_LAYERDIR}/COPYING;md5=b4e907318a928f4bdf4ed1517a3867b4"

@@ -1,6 +1,5 @@
 SUMMARY = "/init of an initramfs that boots OSTree deployments"
 DESCRIPTION = "The script that treewright puts into the initramfs it makes itself, for images of INITRAMFS_IMAGE."
-HOMEPAGE = "https://github.com/treewright/treewright"
 SECTION = "base"
 LICENSE = "MIT"
 LIC_FILES_CHKSUM = "file://${TREEWRIGHT_LAYERDIR}/COPYING;md5=b4e907318a928f4bdf4ed1517a3867b4"
