@@ -37,7 +37,7 @@ export async function packageFiles(
     return manifestFile(name, bytes);
   };
   const { product } = session.config;
-  const difference = await differenceFrom(session, parent, { version, document: packages });
+  const difference = await differenceSince(session, parent, { version, document: packages });
   const manifest = {
     packages: add(PACKAGES, encodePackages(packages)),
     ...(packages.packages.length === 0
@@ -52,7 +52,7 @@ export async function packageFiles(
   return { files, manifest, ...(difference === undefined ? {} : { difference }) };
 }
 
-async function differenceFrom(
+async function differenceSince(
   { output, targets }: ReleaseSession,
   parent: ReleaseEntry | undefined,
   to: Parameters<typeof compareSizes>[1],

@@ -28,6 +28,9 @@ const packageSchema = z.strictObject({
   arch: z.string().optional(),
   licenses: z.string().optional(),
   cpe: z.string().optional(),
+  licenseFiles: z.array(z.string()).optional(),
+  sourceArchive: z.string().optional(),
+  sourceSite: z.string().optional(),
   /** Of its files. */
   bytes: size,
   files,
@@ -89,13 +92,10 @@ export function describePackages(
     bytes: [...shares.values()].reduce((sum, { bytes }) => sum + bytes, 0),
     packages: facts
       .sort((a, b) => compareUtf8(a.name, b.name))
-      .map(({ name, version, arch, licenses, cpe }) => ({
-        name,
-        version,
-        ...(arch === undefined ? {} : { arch }),
-        ...(licenses === undefined ? {} : { licenses }),
-        ...(cpe === undefined ? {} : { cpe }),
-        ...part(name),
+      .map(({ licenseFiles, ...fact }) => ({
+        ...fact,
+        ...(licenseFiles === undefined ? {} : { licenseFiles: [...licenseFiles] }),
+        ...part(fact.name),
       })),
     others: part(undefined),
   };
@@ -103,7 +103,7 @@ export function describePackages(
 
 /** One line a file, so that any text comparison shows what changed. Throws `input/large-document`. */
 export function encodePackages(document: PackageDocument): Uint8Array {
-  const bytes = utf8(`${JSON.stringify(document, null, 1)}\n`);
+  const bytes = utf8(`${JSON.stringify(documentSchema.parse(document), null, 1)}\n`);
   if (bytes.length <= MAX_DOCUMENT_SIZE) return bytes;
   throw new TreewrightError(
     'input/large-document',

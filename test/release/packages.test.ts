@@ -59,6 +59,10 @@ async function writeBuild(packages: Readonly<Record<string, Installed>>): Promis
       'BR2_LINUX_KERNEL_CUSTOM_REPO_URL="https://me:secret@git.example/linux.git"\nBR2_LINUX_KERNEL_CUSTOM_REPO_VERSION="v6.1.44"\n',
     'images/rootfs.tar': await rootfsTar(members),
     'images/Image': arm64Image('6.1.44'),
+    // As `make legal-info` writes it, from a mirror that asks for a password.
+    'legal-info/manifest.csv':
+      '"PACKAGE","VERSION","LICENSE","LICENSE FILES","SOURCE ARCHIVE","SOURCE SITE","DEPENDENCIES WITH LICENSES"\n' +
+      '"zlib","1.3.1","Zlib","README","zlib-1.3.1.tar.xz","https://me:secret@mirror.example/zlib","skeleton [unknown]"\n',
     'build/packages-file-list.txt': files.map(({ name, path }) => `${name},./${path}\n`).join(''),
     'build/treewright/show-info.json': JSON.stringify(
       Object.fromEntries(
@@ -106,7 +110,10 @@ test('packages.json has every file once, with its package, and the rest', async 
   expect(document.packages[3]).toEqual({
     name: 'zlib',
     version: '1.3.1',
-    licenses: 'MIT',
+    licenses: 'Zlib',
+    licenseFiles: ['README'],
+    sourceArchive: 'zlib-1.3.1.tar.xz',
+    sourceSite: 'https://mirror.example/zlib',
     bytes: 5000,
     files: { '/usr/lib/libz.so.1.3.1': 5000 },
   });
@@ -114,6 +121,17 @@ test('packages.json has every file once, with its package, and the rest', async 
   expect(document.others.files).toMatchObject({ '/usr/lib/modules/6.1.44/vmlinuz': kernel });
   const parts = [...document.packages, document.others];
   expect(parts.reduce((sum, { bytes }) => sum + bytes, 0)).toBe(document.bytes);
+});
+
+test('the SBOM has what legal-info says', async () => {
+  const bom = await json<{ components: { name: string }[] }>('1.0', 'sbom.cdx.json');
+  expect(bom.components.find(({ name }) => name === 'zlib')).toMatchObject({
+    licenses: [{ license: { name: 'Zlib' } }],
+    externalReferences: [
+      { type: 'distribution', url: 'https://mirror.example/zlib', comment: 'zlib-1.3.1.tar.xz' },
+    ],
+    properties: [{ name: 'treewright:license-file', value: 'README' }],
+  });
 });
 
 test('manifest and commit tell where the release is from, and bind packages.json', async () => {
