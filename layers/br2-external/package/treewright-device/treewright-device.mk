@@ -14,7 +14,7 @@ TREEWRIGHT_DEVICE_WATCHDOG = $(call qstrip,$(BR2_PACKAGE_TREEWRIGHT_DEVICE_WATCH
 TREEWRIGHT_DEVICE_FW_ENV_CONFIG = $(call qstrip,$(BR2_PACKAGE_TREEWRIGHT_DEVICE_FW_ENV_CONFIG))
 
 # What linux.fragment says, which is there for kernels that Buildroot does not configure. Not KCONFIG_ENABLE_OPT, which
-# leaves what a defconfig has as a module, such as overlayfs in that of arm64: the initramfs mounts without modules of its own.
+# leaves what a defconfig has as a module, such as overlayfs in that of arm64, which no initramfs loads.
 TREEWRIGHT_DEVICE_KERNEL_OPTIONS = $(shell sed -n 's/^\(CONFIG_[A-Z0-9_]*\)=y$$/\1/p' \
 	$(BR2_EXTERNAL_TREEWRIGHT_PATH)/board/treewright/linux.fragment)
 define TREEWRIGHT_DEVICE_LINUX_CONFIG_FIXUPS
