@@ -63,10 +63,8 @@ export async function gatherWork(
   pool: WorkerPool,
 ): Promise<DeltaWork> {
   const store = openStore(repo);
-  const [reachableFrom, reachableTo] = await Promise.all([
-    from === undefined ? undefined : listObjects(store, from),
-    listObjects(store, to),
-  ]);
+  const reachableFrom = from === undefined ? undefined : await listObjects(store, from);
+  const reachableTo = await listObjects(store, to);
   const fresh = newObjects(reachableTo, reachableFrom);
 
   const known = new Map<Checksum, ObjectFacts>();
@@ -109,16 +107,12 @@ export async function gatherWork(
   const departed =
     reachableFrom === undefined || orphans.length === 0 ? [] : departedFiles(reachableFrom, reachableTo);
   await learn(departed);
-  const regular = named.filter(({ facts }) => !facts.isSymlink).map(({ facts }) => facts);
-  const [renamed, contained] = await Promise.all([
-    findRenamed(
-      repo,
-      orphans.map(({ facts }) => facts),
-      departed.flatMap(factsOf).filter(({ isSymlink, size }) => !isSymlink && size >= MIN_DIFF_SIZE),
-      pool,
-    ),
-    containedFiles(repo, regular, pool),
-  ]);
+  const renamed = await findRenamed(
+    repo,
+    orphans.map(({ facts }) => facts),
+    departed.flatMap(factsOf).filter(({ isSymlink, size }) => !isSymlink && size >= MIN_DIFF_SIZE),
+    pool,
+  );
   const sourced = named.map((file): WorkFile => {
     const judged = (renamed.get(file.checksum) ?? []).flatMap((checksum) =>
       factsOf(checksum).map((facts) => ({ checksum, samePath: false, facts })),
@@ -126,6 +120,12 @@ export async function gatherWork(
     return judged.length === 0 ? file : { ...file, sources: chooseSources(judged, file.facts) };
   });
 
+  const regular = sourced.filter(({ facts }) => !facts.isSymlink);
+  const contained = await containedFiles(
+    repo,
+    regular.map(({ facts }) => facts),
+    pool,
+  );
   const files = sourced.map((file): WorkFile => {
     const members = contained.get(file.checksum);
     return members === undefined ? file : { ...file, members };

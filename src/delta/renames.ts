@@ -65,7 +65,7 @@ export async function findRenamed(
 ): Promise<ReadonlyMap<Checksum, readonly Checksum[]>> {
   const found = new Map<Checksum, readonly Checksum[]>();
   if (orphans.length === 0 || departed.length === 0) return found;
-  const [old, fresh] = await Promise.all([sketchAll(repo, departed, pool), sketchAll(repo, orphans, pool)]);
+  const old = await sketchAll(repo, departed, pool);
   const holders = new Map<number, Checksum[]>();
   for (const [checksum, sketch] of old) {
     for (const hash of sketch) {
@@ -74,7 +74,7 @@ export async function findRenamed(
       else holders.set(hash, [checksum]);
     }
   }
-  for (const [checksum, sketch] of fresh) {
+  for (const [checksum, sketch] of await sketchAll(repo, orphans, pool)) {
     const shared = new Map<Checksum, number>();
     for (const hash of sketch) {
       for (const holder of holders.get(hash) ?? []) shared.set(holder, (shared.get(holder) ?? 0) + 1);
