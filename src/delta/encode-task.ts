@@ -19,7 +19,7 @@ import type { Member } from './members.ts';
 import type { Effort } from './part-file.ts';
 import type { CopyList } from './patch.ts';
 import { COPY_STRIDE, encodePatch, encodeSplice } from './patch.ts';
-import { compressibility, looksCompressed } from './similarity.ts';
+import { compressibility } from './similarity.ts';
 
 /** A regular file to encode, and the old files that it may resemble, best guess first. */
 export interface EncodeItem {
@@ -102,10 +102,6 @@ const PATCH_EFFORT = { ordinary: 'patch', sparse: 'sparse', packed: 'packed', no
 /** How a part of such content is compressed. */
 const RAW_EFFORT = { some: 'strong', hardly: 'fast', none: 'stored' } as const;
 
-function rawEffort(content: Uint8Array): Effort {
-  return RAW_EFFORT[compressibility(content)];
-}
-
 interface Choice extends Omit<EncodedObject, 'start' | 'length'> {
   readonly bytes: Uint8Array;
 }
@@ -133,8 +129,9 @@ export async function encodeOne(
   rooms?: Rooms,
 ): Promise<Choice> {
   const fresh = await loadContent(store, item.checksum, item.size, rooms?.fresh);
-  const compressed = looksCompressed(fresh);
-  const raw = (): Choice => ({ form: 'raw', bytes: fresh, effort: rawEffort(fresh) });
+  const gain = compressibility(fresh);
+  const compressed = gain !== 'some';
+  const raw = (): Choice => ({ form: 'raw', bytes: fresh, effort: RAW_EFFORT[gain] });
   const source = await bestSource(store, item.sources, fresh, {
     ...(rooms === undefined ? {} : { rooms: rooms.old }),
     // One plausible source of ordinary content is simply tried.
@@ -155,7 +152,7 @@ export async function encodeOne(
     bytes: literals,
     sources: [checksum],
     copies,
-    effort: compressed ? rawEffort(literals) : 'strong',
+    effort: compressed ? RAW_EFFORT[compressibility(literals)] : 'strong',
   };
   // Nothing can be much better than almost nothing left to send.
   if (literals.length * 200 < fresh.length) return splice;
