@@ -5,7 +5,7 @@ import { openStore } from '../platform/store.ts';
 import type { ReleaseEntry } from './catalog.ts';
 import type { ReleaseContent } from './content.ts';
 import type { ManifestFile, ReleaseManifest } from './manifest.ts';
-import { PACKAGES, encodePackages, readPackages } from './packages.ts';
+import { PACKAGES, readPackages } from './packages.ts';
 import { readManifest } from './read-manifest.ts';
 import type { ReleaseFile } from './release-files.ts';
 import { manifestFile } from './release-files.ts';
@@ -23,14 +23,15 @@ export interface PackageFiles {
   readonly difference?: SizeDifference;
 }
 
-/** `created` is RFC 3339. */
+/** `encoded` is packages.json, `created` is RFC 3339. */
 export async function packageFiles(
   session: ReleaseSession,
   { version, packages }: ReleaseContent,
+  encoded: Uint8Array | undefined,
   parent: ReleaseEntry | undefined,
   created: string,
 ): Promise<PackageFiles> {
-  if (packages === undefined) return { files: [], manifest: {} };
+  if (packages === undefined || encoded === undefined) return { files: [], manifest: {} };
   const files: ReleaseFile[] = [];
   const add = (name: string, bytes: Uint8Array): ManifestFile => {
     files.push([name, bytes]);
@@ -39,7 +40,7 @@ export async function packageFiles(
   const { product } = session.config;
   const difference = await differenceSince(session, parent, { version, document: packages });
   const manifest = {
-    packages: add(PACKAGES, encodePackages(packages)),
+    packages: add(PACKAGES, encoded),
     ...(packages.packages.length === 0
       ? {}
       : { sbom: add(SBOM, encodeBom({ product, version, created, packages: packages.packages })) }),

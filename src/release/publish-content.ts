@@ -82,6 +82,7 @@ export async function publishContent(
   const before = parent?.commit ?? (await continuedCommit(session));
   const transaction = await beginTransaction({ repo, pool });
   let content: ReleaseContent;
+  let packagesBytes: Uint8Array | undefined;
   let commit: Checksum;
   let stats: TransactionStats;
   try {
@@ -93,11 +94,15 @@ export async function publishContent(
       await transaction.abort();
       return await republish(session, published, content);
     }
+    packagesBytes = content.packages && encodePackages(content.packages);
     commit = await storeCommit(repo, transaction, config.ostree.branch, {
       metadata: commitMetadata({
         version: content.version,
         ref: config.ostree.branch,
-        strings: metadataStrings(session, content),
+        strings: {
+          ...config.ostree.metadata,
+          ...provenanceStrings(content.source, packagesBytes && sha256(packagesBytes)),
+        },
         ...(content.kernelRelease === undefined ? {} : { kernelRelease: content.kernelRelease }),
         ...(content.architecture === undefined ? {} : { architecture: content.architecture }),
       }),
@@ -126,7 +131,7 @@ export async function publishContent(
   const boot = await bootFiles(session, commit, parent, content);
   const documents = await readDocuments(content.documents ?? []);
   await listApps(appLayout(output), content.version, content.apps);
-  const packages = await packageFiles(session, content, parent, created(session));
+  const packages = await packageFiles(session, content, packagesBytes, parent, created(session));
   const deltas = await buildDeltas(session, content.version, commit);
   const listed = await keptDeltas({
     repo,
@@ -193,11 +198,6 @@ function seconds(session: ReleaseSession): number {
 
 function created(session: ReleaseSession): string {
   return new Date(seconds(session) * 1000).toISOString().replace('.000Z', 'Z');
-}
-
-function metadataStrings({ config }: ReleaseSession, content: ReleaseContent): Record<string, string> {
-  const digest = content.packages === undefined ? undefined : sha256(encodePackages(content.packages));
-  return { ...config.ostree.metadata, ...provenanceStrings(content.source, digest) };
 }
 
 /** Devices hold the public keys they were made with: a commit that none of those has signed stops their updates. */
