@@ -21,3 +21,16 @@ export async function forEachConcurrent<T>(
   await Promise.all(Array.from({ length: limit }, lane));
   if (failures.length > 0) throw failures[0];
 }
+
+/** The results of `work` on every item, in the order of the items; otherwise as `forEachConcurrent`. */
+export async function mapConcurrent<T, R>(
+  items: readonly T[],
+  limit: number,
+  work: (item: T) => Promise<R>,
+): Promise<R[]> {
+  const results = new Array<R>(items.length);
+  await forEachConcurrent(items.entries(), limit, async ([i, item]) => {
+    results[i] = await work(item);
+  });
+  return results;
+}

@@ -2,14 +2,16 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Checksum } from '../core/checksum.ts';
+import { mapConcurrent } from '../core/concurrency.ts';
 import type { DeltaEnds } from '../formats/ostree-delta-index.ts';
 import type { DeltaObject } from '../formats/ostree-delta.ts';
 import { openStore } from '../platform/store.ts';
 import type { WorkerPool } from '../platform/workers.ts';
 import { objectPath } from '../repo/paths.ts';
+import type { KnownTrees } from '../repo/read.ts';
 import { listObjects } from '../repo/read.ts';
-import type { ContentHeader } from './content.ts';
-import { readContentHeader } from './content.ts';
+import type { ContentHeader } from './header-task.ts';
+import { readContentHeaders } from './header-task.ts';
 import type { FileFacts, PlannedFile } from './plan.ts';
 import { MIN_DIFF_SIZE, candidateFinder, chooseSources, newObjects, orderFiles } from './plan.ts';
 import type { Member } from './members.ts';
@@ -47,15 +49,6 @@ const S_IFLNK = 0o120000;
 /** Files opened at the same time. */
 const CONCURRENCY = 32;
 
-/** Calls `work` for every value, some at a time; the results are in the order of the values. */
-async function mapSome<T, R>(values: readonly T[], work: (value: T) => Promise<R>): Promise<R[]> {
-  const results: R[] = [];
-  for (let at = 0; at < values.length; at += CONCURRENCY) {
-    results.push(...(await Promise.all(values.slice(at, at + CONCURRENCY).map(work))));
-  }
-  return results;
-}
-
 /** Everything that is to be decided before content is matched. The pool compares contents whose names tell nothing. */
 export async function gatherWork(
   repo: string,
@@ -63,14 +56,15 @@ export async function gatherWork(
   pool: WorkerPool,
 ): Promise<DeltaWork> {
   const store = openStore(repo);
-  const reachableFrom = from === undefined ? undefined : await listObjects(store, from);
-  const reachableTo = await listObjects(store, to);
+  const trees: KnownTrees = new Map();
+  const reachableFrom = from === undefined ? undefined : await listObjects(store, from, trees);
+  const reachableTo = await listObjects(store, to, trees);
   const fresh = newObjects(reachableTo, reachableFrom);
 
   const known = new Map<Checksum, ObjectFacts>();
   const learn = async (checksums: Iterable<Checksum>): Promise<void> => {
     const unknown = [...new Set(checksums)].filter((checksum) => !known.has(checksum));
-    const headers = await mapSome(unknown, (checksum) => readContentHeader(repo, checksum));
+    const headers = await readContentHeaders(repo, unknown, pool);
     headers.forEach((header, i) => {
       const checksum = unknown[i];
       if (checksum === undefined) return;
@@ -107,12 +101,16 @@ export async function gatherWork(
   const departed =
     reachableFrom === undefined || orphans.length === 0 ? [] : departedFiles(reachableFrom, reachableTo);
   await learn(departed);
-  const renamed = await findRenamed(
-    repo,
-    orphans.map(({ facts }) => facts),
-    departed.flatMap(factsOf).filter(({ isSymlink, size }) => !isSymlink && size >= MIN_DIFF_SIZE),
-    pool,
-  );
+  const regular = named.filter(({ facts }) => !facts.isSymlink).map(({ facts }) => facts);
+  const [contained, renamed] = await Promise.all([
+    containedFiles(repo, regular, pool),
+    findRenamed(
+      repo,
+      orphans.map(({ facts }) => facts),
+      departed.flatMap(factsOf).filter(({ isSymlink, size }) => !isSymlink && size >= MIN_DIFF_SIZE),
+      pool,
+    ),
+  ]);
   const sourced = named.map((file): WorkFile => {
     const judged = (renamed.get(file.checksum) ?? []).flatMap((checksum) =>
       factsOf(checksum).map((facts) => ({ checksum, samePath: false, facts })),
@@ -120,12 +118,6 @@ export async function gatherWork(
     return judged.length === 0 ? file : { ...file, sources: chooseSources(judged, file.facts) };
   });
 
-  const regular = sourced.filter(({ facts }) => !facts.isSymlink);
-  const contained = await containedFiles(
-    repo,
-    regular.map(({ facts }) => facts),
-    pool,
-  );
   const files = sourced.map((file): WorkFile => {
     const members = contained.get(file.checksum);
     return members === undefined ? file : { ...file, members };
@@ -135,11 +127,12 @@ export async function gatherWork(
     ...object,
     size: (await stat(join(repo, objectPath(object.checksum, object.type)))).size,
   });
-  const metadata = await mapSome(
+  const metadata = await mapConcurrent(
     [
       ...fresh.dirmetas.map((checksum) => ({ type: 'dirmeta', checksum }) as const),
       ...fresh.dirtrees.map((checksum) => ({ type: 'dirtree', checksum }) as const),
     ],
+    CONCURRENCY,
     sized,
   );
   const { size: commitSize } = await sized({ type: 'commit', checksum: to });

@@ -94,6 +94,26 @@ export function withoutMembers(fresh: Uint8Array, members: readonly Member[]): U
   return concatBytes([...gaps, fresh.subarray(done)]);
 }
 
+export interface FindContainers {
+  /** Directory of the repository. */
+  readonly repo: string;
+  readonly objects: readonly SizedObject[];
+}
+
+/** Those of the objects that keep files as they are, judged by their first bytes. */
+const findContainers = defineTask(
+  'delta/find-containers',
+  import.meta.url,
+  async ({ repo, objects }: FindContainers): Promise<SizedObject[]> => {
+    const store = openStore(repo);
+    const found: SizedObject[] = [];
+    for (const object of objects) {
+      if (isContainer(await headOf(store, object.checksum, HEAD))) found.push(object);
+    }
+    return found;
+  },
+);
+
 export interface FindMembers {
   /** Directory of the repository. */
   readonly repo: string;
@@ -101,13 +121,12 @@ export interface FindMembers {
   readonly candidates: readonly SizedObject[];
 }
 
-/** Which of the candidates lie whole inside of the container, in the order of their places; none when it is no container. */
+/** Which of the candidates lie whole inside of the container, in the order of their places. */
 export const findMembers = defineTask(
   'delta/find-members',
   import.meta.url,
   async ({ repo, container, candidates }: FindMembers): Promise<Member[]> => {
     const store = openStore(repo);
-    if (!isContainer(await headOf(store, container.checksum, HEAD))) return [];
     const byKey = new Map<number, { readonly object: SizedObject; readonly head: Uint8Array }[]>();
     for (const object of candidates) {
       const head = await headOf(store, object.checksum, Math.min(HEAD, object.size));
@@ -142,16 +161,19 @@ export async function containedFiles(
   files: readonly ObjectFacts[],
   pool: WorkerPool,
 ): Promise<ReadonlyMap<Checksum, readonly Member[]>> {
-  const containers = files.filter(
-    ({ size, header }) =>
-      size >= MIN_CONTAINER &&
-      size <= MAX_CONTAINER &&
-      !isCompressed({ size, storedBytes: header.storedSize }),
-  );
+  const objects = files
+    .filter(
+      ({ size, header }) =>
+        size >= MIN_CONTAINER &&
+        size <= MAX_CONTAINER &&
+        !isCompressed({ size, storedBytes: header.storedSize }),
+    )
+    .map(({ checksum, size }) => ({ checksum, size }));
+  const containers = objects.length === 0 ? [] : await pool.run(findContainers, { repo, objects });
   const found = new Map<Checksum, readonly Member[]>();
   const taken = new Set<Checksum>();
   // Largest first, one after the other: what one has taken the next one cannot have.
-  for (const container of [...containers].sort((a, b) => b.size - a.size)) {
+  for (const container of containers.sort((a, b) => b.size - a.size)) {
     if (taken.has(container.checksum)) continue;
     const candidates = files
       .filter(
@@ -164,7 +186,7 @@ export async function containedFiles(
       )
       .map(({ checksum, size }) => ({ checksum, size }));
     const { checksum, size } = container;
-    const members = await pool.run(findMembers, { repo, container: { checksum, size }, candidates });
+    const members = await pool.run(findMembers, { repo, container, candidates });
     if (members.reduce((sum, member) => sum + member.size, 0) < MIN_SHARE * size) continue;
     found.set(checksum, members);
     for (const member of members) taken.add(member.checksum);

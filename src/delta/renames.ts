@@ -3,7 +3,7 @@ import type { Checksum } from '../core/checksum.ts';
 import type { WorkerPool } from '../platform/workers.ts';
 import type { ReachableObjects } from '../repo/read.ts';
 import { MAX_CANDIDATES } from './plan.ts';
-import { sketchContent } from './sketch-task.ts';
+import { SKETCH_SIZE, sketchContent } from './sketch-task.ts';
 
 /** A content object and its size in bytes. */
 export interface SizedObject {
@@ -17,8 +17,11 @@ const BATCH_BYTES = 4 << 20;
 /** Larger files are not held in memory to be looked at. */
 const MAX_SIZE = 64_000_000;
 
-/** Hashes, of 64 in a sketch, that two contents must share to be worth comparing. */
+/** Hashes of two sketches that must be the same to make their contents worth comparing. */
 const MIN_SHARED = 4;
+
+/** Powers of two between the sizes of two contents at which they no longer have so many, even if one lies in the other. */
+const MAX_STEPS = Math.log2(SKETCH_SIZE / MIN_SHARED);
 
 /** Objects of `from` that `to` lacks and none of whose paths `to` has: what was removed, or went elsewhere. */
 export function departedFiles(from: ReachableObjects, to: ReachableObjects): Checksum[] {
@@ -27,6 +30,16 @@ export function departedFiles(from: ReachableObjects, to: ReachableObjects): Che
   return [...from.files]
     .filter(([checksum, paths]) => !to.files.has(checksum) && !paths.some((path) => present.has(path)))
     .map(([checksum]) => checksum);
+}
+
+/** Those of `objects` that are not too large or too small to resemble one of `others`. */
+function ofLikeSize(objects: readonly SizedObject[], others: readonly SizedObject[]): SizedObject[] {
+  const magnitude = ({ size }: SizedObject): number => Math.floor(Math.log2(size));
+  const near = new Set<number>();
+  for (const other of others) {
+    for (let step = -MAX_STEPS; step <= MAX_STEPS; step++) near.add(magnitude(other) + step);
+  }
+  return objects.filter((object) => near.has(magnitude(object)));
 }
 
 async function sketchAll(
@@ -65,7 +78,10 @@ export async function findRenamed(
 ): Promise<ReadonlyMap<Checksum, readonly Checksum[]>> {
   const found = new Map<Checksum, readonly Checksum[]>();
   if (orphans.length === 0 || departed.length === 0) return found;
-  const old = await sketchAll(repo, departed, pool);
+  const [old, fresh] = await Promise.all([
+    sketchAll(repo, ofLikeSize(departed, orphans), pool),
+    sketchAll(repo, orphans, pool),
+  ]);
   const holders = new Map<number, Checksum[]>();
   for (const [checksum, sketch] of old) {
     for (const hash of sketch) {
@@ -74,7 +90,7 @@ export async function findRenamed(
       else holders.set(hash, [checksum]);
     }
   }
-  for (const [checksum, sketch] of await sketchAll(repo, orphans, pool)) {
+  for (const [checksum, sketch] of fresh) {
     const shared = new Map<Checksum, number>();
     for (const hash of sketch) {
       for (const holder of holders.get(hash) ?? []) shared.set(holder, (shared.get(holder) ?? 0) + 1);

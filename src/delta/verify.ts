@@ -6,6 +6,7 @@ import type { DeltaEnds } from '../formats/ostree-delta-index.ts';
 import type { DeltaObject, Superblock } from '../formats/ostree-delta.ts';
 import type { ByteStore } from '../platform/store.ts';
 import type { ReachableObjects } from '../repo/read.ts';
+import type { KnownTrees } from '../repo/read.ts';
 import { listObjects, readContent } from '../repo/read.ts';
 import { executePart } from './execute.ts';
 import type { ExpectedDelta, OpenedDelta } from './read.ts';
@@ -27,8 +28,9 @@ export async function verifyOpenedDelta(store: ByteStore, delta: OpenedDelta): P
   const { superblock } = delta;
   const { from, to } = superblock;
   const name = deltaName(superblock);
-  const reachable = await listObjects(store, to);
-  const present = from === undefined ? undefined : await listObjects(store, from);
+  const trees: KnownTrees = new Map();
+  const reachable = await listObjects(store, to, trees);
+  const present = from === undefined ? undefined : await listObjects(store, from, trees);
   const wanted = wantedObjects(reachable, present);
   const produced = (object: DeltaObject): void => {
     if (!wanted.delete(objectKey(object))) {

@@ -2,9 +2,10 @@
  * The read side of a release: files below one location, on disk or behind HTTP(S), addressed by relative path.
  * Whoever verifies a release cannot tell the two apart.
  */
-import { createReadStream } from 'node:fs';
-import { open, stat } from 'node:fs/promises';
+import { closeSync, constants, createReadStream, fstatSync, openSync, readSync } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { join } from 'node:path';
+import { isMainThread } from 'node:worker_threads';
 import { TreewrightError, systemErrorCode } from '../core/errors.ts';
 
 export interface ByteStore {
@@ -61,29 +62,66 @@ export function subStore(store: ByteStore, prefix: string): ByteStore {
   };
 }
 
+/** A file of up to this many bytes is read whole: a stream costs several times as much as what it reads. */
+const READ_AT_ONCE = 1 << 18;
+
+/** A named pipe must not keep us waiting for a writer. */
+const READ_ONLY = constants.O_RDONLY | constants.O_NONBLOCK;
+
+/** A whole file of at most `limit` bytes; undefined for what is no file. */
+async function readWhole(file: string, limit: number): Promise<Uint8Array | 'large' | undefined> {
+  const handle = await open(file, READ_ONLY);
+  try {
+    const about = await handle.stat();
+    if (!about.isFile()) return undefined;
+    if (about.size > limit) return 'large';
+    const bytes = new Uint8Array(about.size);
+    const { bytesRead } = await handle.read(bytes, 0, bytes.length, 0);
+    return bytes.subarray(0, bytesRead);
+  } finally {
+    await handle.close();
+  }
+}
+
+/** The same without a detour: a worker has nothing else to do, and libuv's threads take longer than the reading. */
+function readWholeHere(file: string, limit: number): Uint8Array | 'large' | undefined {
+  const fd = openSync(file, READ_ONLY);
+  try {
+    const about = fstatSync(fd);
+    if (!about.isFile()) return undefined;
+    if (about.size > limit) return 'large';
+    const bytes = new Uint8Array(about.size);
+    return bytes.subarray(0, readSync(fd, bytes, 0, bytes.length, 0));
+  } finally {
+    closeSync(fd);
+  }
+}
+
+// eslint-disable-next-line @typescript-eslint/require-await
+async function* inOneChunk(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  if (bytes.length > 0) yield bytes;
+}
+
 function directoryStore(root: string): ByteStore {
+  const readFile = isMainThread ? readWhole : readWholeHere;
   return {
     location: root,
     read: async (path, limit) => {
       checkRelative(path);
+      let bytes;
       try {
-        const handle = await open(join(root, path), 'r');
-        try {
-          const { size } = await handle.stat();
-          if (size > limit) throw tooLarge(root, path, limit);
-          return await handle.readFile();
-        } finally {
-          await handle.close();
-        }
+        bytes = await readFile(join(root, path), limit);
       } catch (error) {
         if (isAbsent(error)) return undefined;
         throw error;
       }
+      if (bytes === 'large') throw tooLarge(root, path, limit);
+      return bytes;
     },
     head: async (path, length) => {
       checkRelative(path);
       try {
-        const handle = await open(join(root, path), 'r');
+        const handle = await open(join(root, path), READ_ONLY);
         try {
           const bytes = new Uint8Array(length);
           const { bytesRead } = await handle.read(bytes, 0, length, 0);
@@ -100,12 +138,13 @@ function directoryStore(root: string): ByteStore {
       checkRelative(path);
       const file = join(root, path);
       try {
-        if (!(await stat(file)).isFile()) return undefined;
+        const small = await readFile(file, READ_AT_ONCE);
+        if (small !== 'large') return small === undefined ? undefined : inOneChunk(small);
       } catch (error) {
         if (isAbsent(error)) return undefined;
         throw error;
       }
-      return createReadStream(file, { highWaterMark: 1 << 18 }) as AsyncIterable<Uint8Array>;
+      return createReadStream(file, { highWaterMark: READ_AT_ONCE }) as AsyncIterable<Uint8Array>;
     },
   };
 }

@@ -4,6 +4,7 @@ import { createInflateRaw, inflateRawSync } from 'node:zlib';
 import { Readable } from 'node:stream';
 import type { Checksum } from '../core/checksum.ts';
 import { isChecksum } from '../core/checksum.ts';
+import { forEachConcurrent } from '../core/concurrency.ts';
 import { TreewrightError, isTreewrightError } from '../core/errors.ts';
 import type { Commit, DirTree, FilezHeader, ObjectStat } from '../formats/ostree-objects.ts';
 import {
@@ -146,12 +147,12 @@ export async function readContentHeader(
 async function readHeader(
   source: AsyncIterator<Uint8Array>,
 ): Promise<{ header: FilezHeader; rest: Uint8Array }> {
-  let buffered = new Uint8Array(0);
+  let buffered: Uint8Array = new Uint8Array(0);
   const need = async (length: number): Promise<void> => {
     while (buffered.length < length) {
       const next = await source.next();
       if (next.done === true) throw new TreewrightError('input/truncated', 'the file ends in its header');
-      buffered = buffered.length === 0 ? Uint8Array.from(next.value) : Buffer.concat([buffered, next.value]);
+      buffered = buffered.length === 0 ? next.value : Buffer.concat([buffered, next.value]);
     }
   };
   await need(FILEZ_PREFIX);
@@ -257,17 +258,44 @@ export interface ReachableObjects {
   readonly files: ReadonlyMap<Checksum, readonly string[]>;
 }
 
-/** Walks the directory objects of a commit; content objects are listed, not opened. */
-export async function listObjects(store: ByteStore, commit: Checksum): Promise<ReachableObjects> {
+/** Directory objects that have been read and verified. */
+export type KnownTrees = Map<Checksum, DirTree>;
+
+/** Directory objects that are read at the same time. */
+const CONCURRENT_TREES = 32;
+
+/** Reads what `known` lacks of the dirtrees from `root` on, level by level. */
+async function readDirTrees(store: ByteStore, root: Checksum, known: KnownTrees): Promise<void> {
+  const reached = new Set<Checksum>();
+  let level = new Set([root]);
+  while (level.size > 0) {
+    await forEachConcurrent(level, CONCURRENT_TREES, async (checksum) => {
+      if (!known.has(checksum)) known.set(checksum, await readDirTree(store, checksum));
+    });
+    for (const checksum of level) reached.add(checksum);
+    const below = [...level].flatMap((checksum) => known.get(checksum)?.directories ?? []);
+    level = new Set(below.map(({ tree }) => tree).filter((checksum) => !reached.has(checksum)));
+  }
+}
+
+/**
+ * Walks the directory objects of a commit; content objects are listed, not opened. Commits of one repository share most
+ * of their directories: with the same `known` for several, each is read once.
+ */
+export async function listObjects(
+  store: ByteStore,
+  commit: Checksum,
+  known: KnownTrees = new Map(),
+): Promise<ReachableObjects> {
   const { rootTree, rootMeta } = await readCommit(store, commit);
+  await readDirTrees(store, rootTree, known);
   const dirtrees = new Set<Checksum>();
   const dirmetas = new Set<Checksum>([rootMeta]);
   const files = new Map<Checksum, string[]>();
-  const cache = new Map<Checksum, DirTree>();
-  const visit = async (checksum: Checksum, prefix: string): Promise<void> => {
+  const visit = (checksum: Checksum, prefix: string): void => {
+    const tree = known.get(checksum);
+    if (tree === undefined) return;
     dirtrees.add(checksum);
-    const tree = cache.get(checksum) ?? (await readDirTree(store, checksum));
-    cache.set(checksum, tree);
     for (const file of tree.files) {
       const paths = files.get(file.checksum);
       if (paths) paths.push(prefix + file.name);
@@ -275,10 +303,10 @@ export async function listObjects(store: ByteStore, commit: Checksum): Promise<R
     }
     for (const directory of tree.directories) {
       dirmetas.add(directory.meta);
-      await visit(directory.tree, `${prefix}${directory.name}/`);
+      visit(directory.tree, `${prefix}${directory.name}/`);
     }
   };
-  await visit(rootTree, '');
+  visit(rootTree, '');
   return { dirtrees, dirmetas, files };
 }
 
