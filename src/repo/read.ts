@@ -205,6 +205,9 @@ async function* remaining(rest: Uint8Array, source: AsyncIterator<Uint8Array>): 
 /** Below this many bytes of content one synchronous call is cheaper than a stream (measured: 13,000 small files). */
 const INFLATE_AT_ONCE = 1 << 20;
 
+/** The smallest piece that zlib of Node takes. */
+const MIN_INFLATE_CHUNK = 64;
+
 async function* inflate(
   header: FilezHeader,
   rest: Uint8Array,
@@ -220,8 +223,10 @@ async function* inflate(
         throw new TreewrightError('input/bad-object', 'its compressed data is too long');
       chunks.push(chunk);
     }
-    const compressed = Buffer.concat(chunks);
+    const compressed = chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks);
+    // One piece that holds all of it, and a byte more, so that nothing is put together of many.
     const { buffer, engine } = inflateRawSync(compressed, {
+      chunkSize: Math.max(MIN_INFLATE_CHUNK, header.size + 1),
       maxOutputLength: header.size + 1,
       info: true,
     }) as unknown as { buffer: Buffer; engine: { bytesWritten: number } };
