@@ -295,23 +295,24 @@ export async function listObjects(
   const { rootTree, rootMeta } = await readCommit(store, commit);
   await readDirTrees(store, rootTree, known);
   const dirtrees = new Set<Checksum>();
-  const dirmetas = new Set<Checksum>([rootMeta]);
+  const dirmetas = new Set<Checksum>();
   const files = new Map<Checksum, string[]>();
-  const visit = (checksum: Checksum, prefix: string): void => {
-    const tree = known.get(checksum);
-    if (tree === undefined) return;
-    dirtrees.add(checksum);
-    for (const file of tree.files) {
+  // Not by calls of itself: how deep it goes is up to whoever made the commit.
+  const ahead = [{ tree: rootTree, meta: rootMeta, prefix: '' }];
+  for (let next = ahead.pop(); next !== undefined; next = ahead.pop()) {
+    const { tree, meta, prefix } = next;
+    dirtrees.add(tree);
+    dirmetas.add(meta);
+    const { files: listed = [], directories = [] } = known.get(tree) ?? {};
+    for (const file of listed) {
       const paths = files.get(file.checksum);
       if (paths) paths.push(prefix + file.name);
       else files.set(file.checksum, [prefix + file.name]);
     }
-    for (const directory of tree.directories) {
-      dirmetas.add(directory.meta);
-      visit(directory.tree, `${prefix}${directory.name}/`);
+    for (const directory of directories.toReversed()) {
+      ahead.push({ ...directory, prefix: `${prefix}${directory.name}/` });
     }
-  };
-  visit(rootTree, '');
+  }
   return { dirtrees, dirmetas, files };
 }
 
