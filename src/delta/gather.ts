@@ -13,7 +13,7 @@ import { listObjects } from '../repo/read.ts';
 import type { ContentHeader } from './header-task.ts';
 import { readContentHeaders } from './header-task.ts';
 import type { FileFacts, PlannedFile } from './plan.ts';
-import { MIN_DIFF_SIZE, candidateFinder, chooseSources, newObjects, orderFiles } from './plan.ts';
+import { MIN_DIFF_SIZE, candidateFinder, chooseSources, mayBeRead, newObjects, orderFiles } from './plan.ts';
 import type { Member } from './members.ts';
 import { containedFiles } from './members.ts';
 import { departedFiles, findRenamed } from './renames.ts';
@@ -107,7 +107,7 @@ export async function gatherWork(
     findRenamed(
       repo,
       orphans.map(({ facts }) => facts),
-      departed.flatMap(factsOf).filter(({ isSymlink, size }) => !isSymlink && size >= MIN_DIFF_SIZE),
+      departed.flatMap(factsOf).filter((facts) => mayBeRead(facts) && facts.size >= MIN_DIFF_SIZE),
       pool,
     ),
   ]);

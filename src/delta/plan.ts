@@ -133,7 +133,7 @@ export interface FileFacts {
 export const MIN_DIFF_SIZE = 128;
 
 /** An old file that is this many times larger or smaller is not a version of the new one. */
-const MAX_SIZE_RATIO = 8;
+export const MAX_SIZE_RATIO = 8;
 
 /**
  * Others must be allowed to read a source: a client without privileges that has it in a parent repository could not

@@ -2,8 +2,8 @@
 import type { Checksum } from '../core/checksum.ts';
 import type { WorkerPool } from '../platform/workers.ts';
 import type { ReachableObjects } from '../repo/read.ts';
-import { MAX_CANDIDATES } from './plan.ts';
-import { SKETCH_SIZE, sketchContent } from './sketch-task.ts';
+import { MAX_CANDIDATES, MAX_SIZE_RATIO } from './plan.ts';
+import { sketchContent } from './sketch-task.ts';
 
 /** A content object and its size in bytes. */
 export interface SizedObject {
@@ -17,11 +17,8 @@ const BATCH_BYTES = 4 << 20;
 /** Larger files are not held in memory to be looked at. */
 const MAX_SIZE = 64_000_000;
 
-/** Hashes of two sketches that must be the same to make their contents worth comparing. */
+/** Hashes of a sketch that two contents must share to be worth comparing. */
 const MIN_SHARED = 4;
-
-/** Powers of two between the sizes of two contents at which they no longer have so many, even if one lies in the other. */
-const MAX_STEPS = Math.log2(SKETCH_SIZE / MIN_SHARED);
 
 /** Objects of `from` that `to` lacks and none of whose paths `to` has: what was removed, or went elsewhere. */
 export function departedFiles(from: ReachableObjects, to: ReachableObjects): Checksum[] {
@@ -32,12 +29,13 @@ export function departedFiles(from: ReachableObjects, to: ReachableObjects): Che
     .map(([checksum]) => checksum);
 }
 
-/** Those of `objects` that are not too large or too small to resemble one of `others`. */
+/** Those of `objects` that are not too large or too small to be a source for one of `others`, or a few more. */
 function ofLikeSize(objects: readonly SizedObject[], others: readonly SizedObject[]): SizedObject[] {
   const magnitude = ({ size }: SizedObject): number => Math.floor(Math.log2(size));
+  const reach = Math.log2(MAX_SIZE_RATIO);
   const near = new Set<number>();
   for (const other of others) {
-    for (let step = -MAX_STEPS; step <= MAX_STEPS; step++) near.add(magnitude(other) + step);
+    for (let step = -reach; step <= reach; step++) near.add(magnitude(other) + step);
   }
   return objects.filter((object) => near.has(magnitude(object)));
 }

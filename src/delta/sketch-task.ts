@@ -6,7 +6,7 @@ import { loadContent } from './content.ts';
 import { looksCompressed, sampleContent, sampleRate } from './similarity.ts';
 
 /** Hashes of a sketch. Two contents that share a third of their bytes share about as much of these. */
-export const SKETCH_SIZE = 64;
+const SKETCH_SIZE = 64;
 
 export interface SketchBatch {
   /** Directory of the repository. */
