@@ -16,7 +16,7 @@ import {
 import { randomEntries, writeTar } from '../support/random-tree.ts';
 
 /** test/slow has those up to 200. */
-const TREES = 40;
+const TREES = 16;
 
 describeReference('real ostree', ['ostree', 'trixie:ostree'], () => {
   let repositories: Repositories;
