@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import fg from 'fast-glob';
 
 /** What src/ reads at run time, through platform/package-files.ts. */
-const PATTERNS = ['configs/boards/*.yaml', 'layers/device/*'];
+const PATTERNS = ['configs/boards/*.yaml', 'layers/device/!(LICENSE)'];
 
 /** Source of the module that stands in for src/core/bundled-files.ts. */
 export async function bundledFilesModule(project: string): Promise<string> {
