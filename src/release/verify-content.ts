@@ -9,6 +9,7 @@ import { superblockPath } from '../formats/ostree-delta-index.ts';
 import type { ByteStore } from '../platform/store.ts';
 import { subStore } from '../platform/store.ts';
 import { commitMetaPath } from '../repo/paths.ts';
+import type { KnownTrees } from '../repo/read.ts';
 import { listObjects, readCommit, readContent, readDirMeta, readMetadata } from '../repo/read.ts';
 import { metadataString } from '../repo/refs.ts';
 import { verifyCommitSignature } from '../trust/ostree-sign.ts';
@@ -120,12 +121,13 @@ async function verifyObjects(
   { ostree }: ReleaseManifest,
   { events, known = [], checked = new Set() }: VerifyContentOptions,
 ): Promise<Pick<VerifiedContent, 'objects' | 'bytes'>> {
+  const trees: KnownTrees = new Map();
   for (const commit of known) {
-    const reachable = await listObjects(repo, commit);
+    const reachable = await listObjects(repo, commit, trees);
     for (const checksum of [...reachable.files.keys(), ...reachable.dirmetas]) checked.add(checksum);
   }
   // Walking reads and checks every dirtree.
-  const { files, dirmetas, dirtrees } = await listObjects(repo, ostree.commit);
+  const { files, dirmetas, dirtrees } = await listObjects(repo, ostree.commit, trees);
   await forEachConcurrent(dirmetas, CONCURRENCY, async (checksum) => {
     if (!checked.has(checksum)) await readDirMeta(repo, checksum);
     checked.add(checksum);
